@@ -1,0 +1,138 @@
+//! Layer 1: bytes and back. The one place that names bincode.
+//!
+//! A frame is our own envelope around one encoded record:
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 0..4 | magic, `QRT` and the format version |
+//! | 4..8 | length of the body, big-endian |
+//! | 8..12 | CRC32C of the body, big-endian |
+//! | 12.. | the body |
+//!
+//! Decoding never panics, never allocates more than a constant times what arrived, and refuses what is left over.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+/// The first four bytes of every frame: three letters and the version of the format.
+pub const MAGIC: [u8; 4] = *b"QRT\x01";
+
+/// The length of the header of a frame.
+pub const HEADER_LEN: usize = 12;
+
+/// The largest body that [`decode_frame`] accepts: 16 MiB, sixteen times the largest request.
+pub const MAX_BODY_LEN: usize = 16 << 20;
+
+/// Why bytes could not be decoded. The caller drops the link or the record; nothing else changed.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The bytes end before the record does.
+    #[error("{needed} bytes are needed, {found} are there")]
+    Short {
+        /// How many the record needs.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// Not ours, or of another format version.
+    #[error("the frame begins with {0:02x?}: it is not ours, or of another version; upgrade the older side")]
+    Magic([u8; 4]),
+    /// The frame says it is longer than any can be.
+    #[error("the frame says it is {0} bytes long; {MAX_BODY_LEN} are allowed")]
+    TooLong(usize),
+    /// The checksum is another than that of the bytes.
+    #[error("the checksum does not match: the bytes were damaged on their way")]
+    Checksum,
+    /// Bytes are left over behind the record.
+    #[error("{0} bytes are left over behind the record")]
+    Trailing(usize),
+    /// The record does not make sense.
+    #[error("the record could not be decoded: {0}")]
+    Record(String),
+    /// The record could not be encoded.
+    #[error("the record could not be encoded: {0}")]
+    Encode(String),
+}
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MAX_BODY_LEN>()
+}
+
+/// Encodes a record without an envelope, for where a checksum stands elsewhere.
+///
+/// # Errors
+///
+/// When it is larger than [`MAX_BODY_LEN`].
+pub fn encode<T: Serialize>(record: &T) -> Result<Bytes, CodecError> {
+    bincode::serde::encode_to_vec(record, config())
+        .map(Bytes::from)
+        .map_err(|error| CodecError::Encode(error.to_string()))
+}
+
+/// Decodes a record that fills `bytes` exactly.
+///
+/// # Errors
+///
+/// When the bytes are too few, too many or make no sense.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (record, used) = bincode::serde::decode_from_slice(bytes, config())
+        .map_err(|error| CodecError::Record(error.to_string()))?;
+    if used == bytes.len() { Ok(record) } else { Err(CodecError::Trailing(bytes.len() - used)) }
+}
+
+/// Encodes a record in the envelope that the table above shows.
+///
+/// # Errors
+///
+/// When it is larger than [`MAX_BODY_LEN`].
+pub fn encode_frame<T: Serialize>(record: &T) -> Result<Bytes, CodecError> {
+    let body = encode(record)?;
+    let length = u32::try_from(body.len()).map_err(|_| CodecError::TooLong(body.len()))?;
+    let mut frame = BytesMut::with_capacity(HEADER_LEN + body.len());
+    frame.put_slice(&MAGIC);
+    frame.put_u32(length);
+    frame.put_u32(crc32c::crc32c(&body));
+    frame.put_slice(&body);
+    Ok(frame.freeze())
+}
+
+/// How long the frame is that begins with `header`, header included: what a stream reader reads up to.
+///
+/// # Errors
+///
+/// When the header is short, not ours, or announces more than is allowed.
+pub fn frame_len(header: &[u8]) -> Result<usize, CodecError> {
+    let short = CodecError::Short { needed: HEADER_LEN, found: header.len() };
+    let (magic, rest) = header.split_first_chunk::<4>().ok_or(short.clone())?;
+    let (length, rest) = rest.split_first_chunk::<4>().ok_or(short.clone())?;
+    if rest.len() < 4 {
+        return Err(short);
+    }
+    if *magic != MAGIC {
+        return Err(CodecError::Magic(*magic));
+    }
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > MAX_BODY_LEN { Err(CodecError::TooLong(length)) } else { Ok(HEADER_LEN + length) }
+}
+
+/// Decodes a frame that fills `frame` exactly.
+///
+/// # Errors
+///
+/// When anything of it is not as [`encode_frame`] makes it.
+pub fn decode_frame<T: DeserializeOwned>(frame: &[u8]) -> Result<T, CodecError> {
+    let total = frame_len(frame)?;
+    if frame.len() < total {
+        return Err(CodecError::Short { needed: total, found: frame.len() });
+    }
+    if frame.len() > total {
+        return Err(CodecError::Trailing(frame.len() - total));
+    }
+    let (header, body) = frame.split_at(HEADER_LEN);
+    if header.last_chunk::<4>() != Some(&crc32c::crc32c(body).to_be_bytes()) {
+        return Err(CodecError::Checksum);
+    }
+    decode(body)
+}
