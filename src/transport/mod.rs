@@ -2,6 +2,8 @@
 
 mod hub;
 mod inbox;
+#[cfg(feature = "tokio")]
+pub mod tcp;
 
 pub use hub::{Hub, HubTransport};
 pub use inbox::QueueLimit;
