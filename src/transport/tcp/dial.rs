@@ -45,6 +45,7 @@ impl Dialler {
                     last_connected = Instant::now();
                     if last_connected.duration_since(connected) >= limits.retry_max {
                         pause = Duration::ZERO;
+                        self.outbox.forget_error();
                     }
                     error
                 }

@@ -105,10 +105,14 @@ impl Outbox {
     pub(super) fn set_connected(&self) {
         let mut state = self.lock();
         state.connected = true;
-        state.error = None;
     }
 
-    /// Notes why there is no connection; false if that was known already.
+    /// Forgets why there was no connection before the one that has just ended after a good while.
+    pub(super) fn forget_error(&self) {
+        self.lock().error = None;
+    }
+
+    /// Notes why there is no connection; false if it was the same the last time.
     pub(super) fn set_failed(&self, error: &LinkError) -> bool {
         let mut state = self.lock();
         state.connected = false;
@@ -143,7 +147,7 @@ impl Outbox {
             connected: state.connected,
             waiting: state.waiting,
             dropped: state.dropped,
-            error: state.error.clone(),
+            error: state.error.clone().filter(|_| !state.connected),
         }
     }
 

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;
-use crate::transport::QueueLimit;
+use crate::transport::{QueueLimit, conformance};
 
 const CLUSTER: ClusterId = ClusterId::new(0xab);
 const ONE: ServerId = ServerId::new(1);
@@ -164,6 +164,29 @@ async fn a_name_that_stands_for_a_network_address_is_not_connected_to() {
     until(&one, TWO, |link| link.error.is_some()).await;
     let expected = LinkError::Exposed("10.1.2.3:1".parse().unwrap());
     assert!(one.links().iter().all(|link| link.error == Some(expected.clone())), "{one:?}");
+}
+
+/// Servers 1, 2 and 3 on ports of their own; they are bound anew at every start.
+struct Loopback(BTreeMap<ServerId, TcpConfig>);
+
+#[async_trait]
+impl conformance::Network for Loopback {
+    async fn start(&self, server: ServerId) -> Box<dyn Transport> {
+        Box::new(TcpTransport::bind(self.0[&server].clone()).unwrap())
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp_conforms() {
+    let mut ports = Ports::of([ONE, TWO, THREE]);
+    let config = |server| (server, ports.config(server, Security::LoopbackOnly));
+    let network = Loopback([ONE, TWO, THREE].map(config).into());
+    ports.release();
+    conformance::check(&network).await.unwrap();
 }
 
 /// A transport whose queues on both sides hold `frames` frames in each lane.
