@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered, SelectAll};
 use futures::{FutureExt as _, StreamExt as _};
 
@@ -47,16 +48,19 @@ pub(super) struct Driver {
     clock: Arc<dyn Clock>,
     commands: mpsc::Receiver<Command>,
     frames: BoxStream<'static, (ServerId, Bytes)>,
-    /// What clients ask; `None` as the last of each.
-    requests: SelectAll<BoxStream<'static, (ClientId, Option<(u64, Request)>)>>,
+    /// What clients ask.
+    requests: SelectAll<BoxStream<'static, Asked>>,
     clients: BTreeMap<ClientId, Outbound>,
-    io: FuturesUnordered<Pin<Box<dyn Future<Output = Result<Completion, StorageError>> + Send>>>,
+    io: FuturesUnordered<BoxFuture<'static, Result<Completion, StorageError>>>,
     /// What was completed while outputs were carried out.
     completed: VecDeque<Result<Completion, StorageError>>,
     alarm: Option<(Time, Sleep)>,
     events: Vec<EventSink>,
     stopping: bool,
 }
+
+/// Who asked, what, and under which number of its own; `None` when the client is gone.
+type Asked = (ClientId, Option<(u64, Request)>);
 
 /// What the storage has done.
 enum Completion {

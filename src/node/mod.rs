@@ -10,11 +10,16 @@ mod connection;
 mod driver;
 mod error;
 mod events;
+#[cfg(test)]
+pub(crate) mod manual_clock;
 mod recovery;
 
+use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use futures::channel::{mpsc, oneshot};
 
@@ -69,7 +74,7 @@ impl Node {
         transport: Arc<dyn Transport>,
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
-    ) -> Result<(Self, impl Future<Output = Result<(), NodeError>> + Send + use<>), ConfigError> {
+    ) -> Result<(Self, NodeDriver), ConfigError> {
         config.validate()?;
         // Transactions of this server's last life may still be on their way, with the connections of that
         // life in them. Seed and wall clock together keep the numbers apart.
@@ -87,7 +92,7 @@ impl Node {
             let peer = recovery::recover(&shared.config, storage.as_ref(), clock.as_ref()).await?;
             Driver::new(peer, shared, transport, storage, clock, receiver).await
         };
-        Ok((node, run))
+        Ok((node, NodeDriver(Box::pin(run))))
     }
 
     /// The server's number.
@@ -152,6 +157,25 @@ impl Node {
     /// room. What can wait is bounded by the number of connections and of callers.
     fn command(&self, command: Command) -> Result<(), NodeStopped> {
         self.commands.clone().try_send(command).map_err(|_| NodeStopped)
+    }
+}
+
+/// The work of a [`Node`], as a future to spawn on any executor; resolves when the server has stopped, and
+/// says why.
+#[must_use = "a server does nothing unless its driver is spawned"]
+pub struct NodeDriver(Pin<Box<dyn Future<Output = Result<(), NodeError>> + Send>>);
+
+impl Future for NodeDriver {
+    type Output = Result<(), NodeError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for NodeDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeDriver")
     }
 }
 
