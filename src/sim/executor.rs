@@ -147,13 +147,11 @@ impl Executor {
     }
 
     /// Completes when virtual time is `deadline` or later.
-    #[must_use]
     pub fn sleep_until(&self, deadline: Time) -> Sleep {
         Sleep { executor: self.clone(), deadline, key: None }
     }
 
     /// Completes after `span` of virtual time.
-    #[must_use]
     pub fn sleep(&self, span: Duration) -> Sleep {
         self.sleep_until(self.now() + span)
     }

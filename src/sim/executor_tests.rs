@@ -154,8 +154,7 @@ fn the_order_of_ready_tasks_is_drawn_from_the_seed_and_repeats() {
             executor.spawn(Actor::World, "task", async move { write(&number.to_string()) });
         }
         run(&executor);
-        let order = log.lock().unwrap().clone();
-        order
+        log.lock().unwrap().clone()
     }
     assert_eq!(order(1), order(1));
     assert!((2..10).any(|seed| order(seed) != order(1)));
