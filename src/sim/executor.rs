@@ -1,10 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use futures::channel::oneshot;
 use crate::types::{SeededRng, ServerId, Time};
 
 use super::Failure;
+use super::ready::{TaskId, TaskWaker, Woken};
 
 /// Whose task it is. What happens to a process happens to all tasks of one actor at once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -99,8 +99,8 @@ impl Executor {
             drop(sender.send(future.await));
         };
         let mut state = self.lock();
-        let id = TaskId(state.number());
-        let waker = Arc::new(TaskWaker { id, queued: AtomicBool::new(true), woken: Arc::clone(&self.woken) });
+        let id = TaskId::new(state.number());
+        let waker = Arc::new(TaskWaker::queued(id, Arc::clone(&self.woken)));
         let task = Task { actor, name, future: Some(Box::pin(future)), waker: Arc::clone(&waker) };
         state.tasks.insert(id, task);
         state.actors.entry(actor).or_default().tasks.insert(id);
@@ -351,9 +351,6 @@ impl Drop for Sleep {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct TaskId(u64);
-
 type BoxedTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Task {
@@ -427,7 +424,7 @@ impl State {
                 group.parked.push(id);
                 continue;
             }
-            task.waker.queued.store(false, Ordering::Relaxed);
+            task.waker.taken();
             if let Some(future) = task.future.take() {
                 let waker = Arc::clone(&task.waker);
                 return Some((id, Taken { actor: task.actor, name: task.name, future, waker }));
@@ -465,67 +462,6 @@ impl State {
             });
         }
         Ok(())
-    }
-}
-
-/// The ready queue; apart from the rest, because a waker may be called anywhere.
-#[derive(Default)]
-struct Woken {
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    ready: VecDeque<TaskId>,
-    /// The thread of the last wake that was not the thread of the wake before.
-    threads: Vec<ThreadId>,
-}
-
-impl Woken {
-    fn push(&self, id: TaskId) {
-        let mut queue = self.lock();
-        let thread = std::thread::current().id();
-        if !queue.threads.contains(&thread) && queue.threads.len() < 2 {
-            queue.threads.push(thread);
-        }
-        queue.ready.push_back(id);
-    }
-
-    fn pop(&self, rng: Option<&mut SeededRng>) -> Option<TaskId> {
-        let mut queue = self.lock();
-        match rng {
-            Some(rng) if queue.ready.len() > 1 => {
-                let index = usize::try_from(rng.below(queue.ready.len() as u64)).unwrap_or(0);
-                queue.ready.swap_remove_back(index)
-            }
-            _ => queue.ready.pop_front(),
-        }
-    }
-
-    fn take_foreign(&self, own: ThreadId) -> bool {
-        std::mem::take(&mut self.lock().threads).iter().any(|thread| *thread != own)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct TaskWaker {
-    id: TaskId,
-    queued: AtomicBool,
-    woken: Arc<Woken>,
-}
-
-impl Wake for TaskWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::Relaxed) {
-            self.woken.push(self.id);
-        }
     }
 }
 
