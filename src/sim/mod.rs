@@ -1,5 +1,6 @@
 //! Layer 6: the deterministic simulator.
 
+mod check;
 mod clock;
 mod executor;
 mod failure;
