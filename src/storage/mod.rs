@@ -1,7 +1,13 @@
 //! Layer 4: where the durable state lives.
 
+pub mod conformance;
+mod memory;
+mod outline;
+
 use async_trait::async_trait;
 use thiserror::Error;
+
+pub use memory::MemoryStorage;
 
 use crate::types::{LogEntry, Recovered, SnapshotChunk, WriteBatch, Zxid};
 
@@ -12,14 +18,25 @@ use crate::types::{LogEntry, Recovered, SnapshotChunk, WriteBatch, Zxid};
 /// 1. `recover` is called once and first. It reports exactly what was durable, validated.
 /// 2. `write` applies the steps of a batch in order. `Ok` means that all are durable: they survive a
 ///    power cut. `Err` means that some prefix of the steps may be; the storage is poisoned, and every later
-///    call fails. It is never called while another `write` is in flight.
+///    call fails. It is never called while another `write` is in flight. The one exception is
+///    [`Refused`](StorageError::Refused): a batch with a step that the state does not admit is refused whole,
+///    nothing of it was done, and the storage goes on.
 /// 3. `read_log` and the snapshot calls may run while a `write` does, and see the log either before or
 ///    after it.
 /// 4. `save_snapshot` gets the chunks of one snapshot in order, from offset 0. `Ok` on the last chunk means
-///    that the snapshot is durable and will be found by `recover`; until then no trace of it is. A chunk at
-///    offset 0 drops an unfinished one.
-/// 5. A snapshot is only found by `recover` if it is whole and at or after the start of the log, and
-///    [`LogOp::TruncateAfter`](crate::LogOp::TruncateAfter) removes any snapshot beyond its position.
+///    that the snapshot is durable; until then `recover` finds no trace of it. A chunk at offset 0 drops an
+///    unfinished one.
+/// 5. A snapshot is only found by `recover` if it is whole and of the history: its position is an entry of the
+///    log, or the log's start. One at another position is a foreign history's (or the log has yet to reach
+///    it): it can be read, and [`LogOp::ResetTo`](crate::LogOp::ResetTo) can make it the history, but after a
+///    restart it is gone. [`LogOp::TruncateAfter`](crate::LogOp::TruncateAfter) removes every snapshot beyond its
+///    position.
+/// 6. A [`Suspect`](crate::Standing::Suspect) storage stays so across restarts, until a
+///    [`LogOp::CurrentEpoch`](crate::LogOp::CurrentEpoch) is durable: a leader has brought it level then.
+///
+/// Steps are admitted as ZAB's histories need it: an entry follows its predecessor, epochs never go back, the current
+/// epoch is at most the accepted one, a truncation is to a position that the log holds and leaves something to
+/// rebuild the state from, a reset is to a saved snapshot. A purge without a snapshot to purge up to does nothing.
 #[async_trait]
 pub trait Storage: Send + Sync {
     /// Opens the state and reports it.
@@ -29,7 +46,8 @@ pub trait Storage: Send + Sync {
     async fn write(&self, batch: WriteBatch) -> Result<(), StorageError>;
 
     /// Entries after `after`, in order and without a gap: at least one if there is one, and then as many
-    /// as fit in `limit` bytes of payload.
+    /// as fit in `limit` bytes of payload. [`Absent`](StorageError::Absent) if `after` is no position of the
+    /// history (any more).
     async fn read_log(&self, after: Zxid, limit: usize) -> Result<Vec<LogEntry>, StorageError>;
 
     /// Takes the next piece of a snapshot.
@@ -85,7 +103,7 @@ pub enum StorageError {
     /// An earlier write failed; nothing was done.
     #[error("the storage has failed before: {0}; start the server again")]
     Poisoned(String),
-    /// A step that the current state does not admit; nothing was done.
+    /// A step that the current state does not admit; nothing was done and the storage goes on.
     #[error("refused: {0}")]
     Refused(String),
     /// What was asked for is not there (any more); nothing was done and the storage goes on.

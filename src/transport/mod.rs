@@ -1,5 +1,11 @@
 //! Layer 4: how servers reach each other.
 
+mod hub;
+mod inbox;
+
+pub use hub::{Hub, HubTransport};
+pub use inbox::QueueLimit;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
