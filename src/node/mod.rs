@@ -1,1 +1,174 @@
-//! (room to be furnished)
+//! Layer 5: [`Node`], one server of an ensemble, driven.
+//!
+//! [`Node::start`] takes a [`Transport`], a [`Storage`] and a [`Clock`] and gives a handle and a future. The
+//! future is the server: spawn it on any executor, or block on it. It owns the
+//! [`Peer`](crate::peer::Peer), feeds it what arrives, and carries out what it asks.
+
+mod clock;
+mod config;
+mod connection;
+mod driver;
+mod error;
+mod events;
+mod recovery;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use futures::channel::{mpsc, oneshot};
+
+pub use clock::{Clock, Sleep, SystemClock};
+pub use config::NodeConfig;
+pub use connection::{
+    Attach, Connection, Connector, Deliveries, Delivery, Disconnected, Inbound, OpenError, Outbound,
+    Requests, ServerEnd, Undeliverable,
+};
+pub use error::{NodeError, NodeStopped};
+pub use events::Events;
+
+use driver::{Command, Driver};
+
+use crate::peer::{ConfigError, Status};
+use crate::storage::Storage;
+use crate::transport::Transport;
+use crate::types::{ClientId, SeededRng, ServerId};
+
+/// A handle to a running server. Cheap to clone.
+///
+/// The server runs until its future ends: by [`shutdown`](Self::shutdown), by an error, or because the last
+/// handle was dropped, which shuts it down likewise. Connections do not keep it alive.
+#[derive(Clone, Debug)]
+pub struct Node {
+    server: ServerId,
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+/// What handles and the future share.
+#[derive(Debug)]
+struct Shared {
+    next_client: AtomicU64,
+    open_connections: AtomicUsize,
+    config: NodeConfig,
+}
+
+impl Node {
+    /// Prepares a server; it runs as soon as the future is polled.
+    ///
+    /// The future opens the storage, restores the state from the snapshot and the log, and then serves. It
+    /// ends with `Ok` after [`shutdown`](Self::shutdown), and with the cause when the storage fails: a
+    /// storage that failed once is not tried again. However it ends, all clients are disconnected; their sessions go on.
+    /// Dropping the future stops the server as a crash would: safely.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration cannot work. Nothing was started.
+    pub fn start(
+        config: NodeConfig,
+        transport: Arc<dyn Transport>,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, impl Future<Output = Result<(), NodeError>> + Send + use<>), ConfigError> {
+        config.validate()?;
+        // Transactions of this server's last life may still be on their way, with the connections of that
+        // life in them. Seed and wall clock together keep the numbers apart.
+        let first_client =
+            SeededRng::new(config.peer.seed).next_u64() ^ ((clock.now().wall.as_millis() as u64) << 20);
+        let server = config.peer.server;
+        let (commands, receiver) = mpsc::channel(config.connections);
+        let shared = Arc::new(Shared {
+            next_client: AtomicU64::new(first_client),
+            open_connections: AtomicUsize::new(0),
+            config,
+        });
+        let node = Self { server, commands, shared: Arc::clone(&shared) };
+        let run = async move {
+            let peer = recovery::recover(&shared.config, storage.as_ref(), clock.as_ref()).await?;
+            Driver::new(peer, shared, transport, storage, clock, receiver).await
+        };
+        Ok((node, run))
+    }
+
+    /// The server's number.
+    #[must_use]
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+
+    /// How the server is doing; waits until it has recovered its storage.
+    ///
+    /// # Errors
+    ///
+    /// When the server has stopped.
+    pub async fn status(&self) -> Result<Status, NodeStopped> {
+        let (sender, receiver) = oneshot::channel();
+        self.command(Command::Status(sender))?;
+        receiver.await.map_err(|_| NodeStopped)
+    }
+
+    /// What happens in the server from now on. What is not taken in time is dropped, and counted.
+    ///
+    /// The stream ends with the server.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        let (events, sink) = events::channel(self.shared.config.events);
+        // Of a server that has stopped there are no events: the stream ends at once.
+        if self.command(Command::Subscribe(sink)).is_err() {
+            tracing::debug!(server = %self.server, "events of a stopped server were asked for");
+        }
+        events
+    }
+
+    /// Asks the server to stop. It takes no more requests, waits for the storage to finish what is being
+    /// written, disconnects its clients and resolves its future with `Ok`.
+    ///
+    /// Calling it twice, or after the server has stopped, does nothing.
+    pub fn shutdown(&self) {
+        if self.command(Command::Shutdown).is_err() {
+            tracing::debug!(server = %self.server, "a stopped server was asked to stop");
+        }
+    }
+
+    /// Opens a connection that asks for a session; what [`Client`](crate::client::Client) and the listeners
+    /// of client protocols use.
+    ///
+    /// # Errors
+    ///
+    /// When the server has stopped or has as many connections as it may.
+    pub fn open(&self, attach: Attach) -> Result<Connection, OpenError> {
+        let config = &self.shared.config;
+        let free = |open| (open < config.connections).then_some(open + 1);
+        if self.shared.open_connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).is_err() {
+            return Err(OpenError::Full);
+        }
+        let client = ClientId::new(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
+        let (connection, end) = Connection::pair(client, config.inbound, config.outbound);
+        self.command(Command::Open { attach, end }).map_err(|_| OpenError::Stopped)?;
+        Ok(connection)
+    }
+
+    /// Each command rides on a sender of its own, which has room for one, so that none is ever refused for want of
+    /// room. What can wait is bounded by the number of connections and of callers.
+    fn command(&self, command: Command) -> Result<(), NodeStopped> {
+        self.commands.clone().try_send(command).map_err(|_| NodeStopped)
+    }
+}
+
+impl Connector for Node {
+    fn open(&self, attach: Attach) -> Result<Connection, OpenError> {
+        Self::open(self, attach)
+    }
+}
+
+impl From<Node> for Arc<dyn Connector> {
+    fn from(node: Node) -> Self {
+        Arc::new(node)
+    }
+}
+
+impl From<&Node> for Arc<dyn Connector> {
+    fn from(node: &Node) -> Self {
+        Arc::new(node.clone())
+    }
+}
