@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use thiserror::Error;
+
 use crate::types::{
     ClientId, Epoch, Found, Identity, Lane, Password, PersistId, Refusal, ServerId, SessionId, SnapshotChunk,
     WatchEvent, WriteBatch, Written, Zxid,
@@ -69,6 +71,33 @@ pub enum Output {
     },
     /// Something to log or to show.
     Event(PeerEvent),
+    /// The peer has stopped for good; it does nothing more. The host tells its owner why.
+    Halt(Halt),
+}
+
+/// Why a peer stops for good.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum Halt {
+    /// This server's state is another than the leader's at the same position: a fault of the software or of
+    /// the machine's memory.
+    #[error(
+        "the state at {zxid} is not the leader's; keep the data directory for examination and start the \
+         server with an empty one"
+    )]
+    Diverged {
+        /// The position.
+        zxid: Zxid,
+    },
+    /// A committed transaction cannot be decoded: it was written by a newer version, or damaged before it
+    /// was written.
+    #[error("the transaction at {zxid} cannot be decoded ({cause}); is this the newest version?")]
+    Undecodable {
+        /// The position.
+        zxid: Zxid,
+        /// What the codec said.
+        cause: String,
+    },
 }
 
 /// A client is attached: it has a session.
@@ -201,6 +230,13 @@ pub enum PeerEvent {
         /// The last entry before.
         from: Zxid,
     },
+    /// The link between a leader and a learner was lost; it is opened again and the learner brought level.
+    LinkReset {
+        /// The other end.
+        peer: ServerId,
+        /// Why.
+        why: &'static str,
+    },
     /// The server answers clients.
     Serving {
         /// The epoch.
@@ -219,12 +255,6 @@ pub enum PeerEvent {
     SessionExpired {
         /// The session.
         session: SessionId,
-    },
-    /// This server's state is another than the leader's at the same position. It stops serving and asks for
-    /// the whole state again.
-    Diverged {
-        /// The position.
-        zxid: Zxid,
     },
     /// A peer sent something that no correct peer sends; the message was dropped.
     PeerMisbehaved {

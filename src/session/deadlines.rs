@@ -144,3 +144,7 @@ impl Deadlines {
         Time::ZERO + now.since(Time::ZERO + self.stalled)
     }
 }
+
+#[cfg(test)]
+#[path = "deadlines_tests.rs"]
+mod tests;

@@ -91,3 +91,7 @@ impl Snapshot {
         self.ready.extend_from_slice(&self.scratch);
     }
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

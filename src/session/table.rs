@@ -198,3 +198,7 @@ impl Session {
         self.answers.as_ref().map_or(0, |answers| form::answers_digest(id, answers.digest()))
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+pub(super) mod tests;

@@ -72,8 +72,7 @@ pub(super) fn redact(acl: &Acl, caller: &[Identity]) -> Acl {
 /// superuser needs no entry unless that is all the caller is.
 fn proved(caller: &[Identity]) -> Vec<&Identity> {
     let known = |identity: &&Identity| !matches!(&*identity.scheme, "ip" | "world" | "auth");
-    let named: Vec<&Identity> =
-        caller.iter().filter(known).filter(|identity| !identity.is_super()).collect();
+    let named: Vec<&Identity> = caller.iter().filter(known).filter(|identity| !identity.is_super()).collect();
     if named.is_empty() { caller.iter().filter(|identity| identity.is_super()).collect() } else { named }
 }
 
@@ -164,7 +163,8 @@ mod tests {
     #[test]
     fn hashes_are_shown_to_administrators_only() {
         let reader = AclEntry { permissions: Permissions::READ, identity: Identity::anyone() };
-        let owner = AclEntry { permissions: Permissions::ALL, identity: Identity::new("digest", "ann:secret") };
+        let owner =
+            AclEntry { permissions: Permissions::ALL, identity: Identity::new("digest", "ann:secret") };
         let acl = Acl::new([reader, owner]);
         assert_eq!(redact(&acl, &[Identity::new("digest", "ann:secret")]), acl);
         assert_eq!(&*redact(&acl, &[]).entries()[1].identity.id, "ann:x");

@@ -118,7 +118,8 @@ impl Tree {
         let node = self.slab.get(id);
         self.bytes += (node.name.len() + node.data_len()) as u64;
         if !node.local {
-            self.digest = self.digest.wrapping_add(digest::content_hash(node)).wrapping_add(self.stat_hash(node));
+            self.digest =
+                self.digest.wrapping_add(digest::content_hash(node)).wrapping_add(self.stat_hash(node));
         }
         if let Some(due) = node.due_at() {
             self.due.insert((due, id));
@@ -135,7 +136,8 @@ impl Tree {
         let node = self.slab.get(id);
         self.bytes -= (node.name.len() + node.data_len()) as u64;
         if !node.local {
-            self.digest = self.digest.wrapping_sub(digest::content_hash(node)).wrapping_sub(self.stat_hash(node));
+            self.digest =
+                self.digest.wrapping_sub(digest::content_hash(node)).wrapping_sub(self.stat_hash(node));
         }
         if let Some(due) = node.due_at() {
             self.due.remove(&(due, id));

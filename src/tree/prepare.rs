@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::types::{
-    Acl, Caller, CreateMode, ErrorCode, Expected, Permissions, Refusal, RequestPath, SessionId, Txn, WallTime,
-    Write, ZnodePath, Zxid,
+    Acl, Caller, CreateMode, ErrorCode, Expected, Permissions, Refusal, RequestPath, SessionId, Txn,
+    WallTime, Write, ZnodePath, Zxid,
 };
 
 use super::acl_rules;
@@ -89,7 +89,9 @@ impl Judge<'_> {
         let mut room = self.tree.limits.data_len;
         for (index, write) in writes.iter().enumerate() {
             let data = match write {
-                Write::Create { data, .. } | Write::SetData { data, .. } => data.as_ref().map_or(0, Bytes::len),
+                Write::Create { data, .. } | Write::SetData { data, .. } => {
+                    data.as_ref().map_or(0, Bytes::len)
+                }
                 _ => 0,
             };
             let txn = match room.checked_sub(data) {

@@ -55,17 +55,11 @@ impl Usage {
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
-        Self {
-            count: self.count.saturating_add(other.count),
-            bytes: self.bytes.saturating_add(other.bytes),
-        }
+        Self { count: self.count.saturating_add(other.count), bytes: self.bytes.saturating_add(other.bytes) }
     }
 
     pub(super) fn minus(self, other: Self) -> Self {
-        Self {
-            count: self.count.saturating_sub(other.count),
-            bytes: self.bytes.saturating_sub(other.bytes),
-        }
+        Self { count: self.count.saturating_sub(other.count), bytes: self.bytes.saturating_sub(other.bytes) }
     }
 
     /// The text of a stats node.
@@ -159,8 +153,7 @@ mod tests {
     fn the_text_form_is_read_as_zookeeper_writes_it() {
         let parse = |text: &'static str| QuotaLimits::parse(Some(&Bytes::from_static(text.as_bytes())));
         let limits = parse("count=5,bytes=-1=;byteHardLimit=7;countHardLimit=9");
-        let expected =
-            QuotaLimits { count: Some(5), bytes: None, hard_count: Some(9), hard_bytes: Some(7) };
+        let expected = QuotaLimits { count: Some(5), bytes: None, hard_count: Some(9), hard_bytes: Some(7) };
         assert_eq!(limits, expected);
         assert_eq!(parse("bytes=3").bytes, Some(3));
         assert_eq!(parse("nonsense"), QuotaLimits::default());

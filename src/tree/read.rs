@@ -1,6 +1,4 @@
-use crate::types::{
-    Caller, ChildCursor, ErrorCode, Found, Permissions, Read, RequestPath, ZnodePath,
-};
+use crate::types::{Caller, ChildCursor, ErrorCode, Found, Permissions, Read, RequestPath, ZnodePath};
 
 use super::acl_rules;
 use super::node::{Node, NodeId};
@@ -18,7 +16,9 @@ impl Tree {
     pub fn read(&self, caller: &Caller, read: &Read) -> Result<Found, ErrorCode> {
         match read {
             Read::Many(reads) if reads.len() > self.limits.many_reads => Err(ErrorCode::BadArguments),
-            Read::Many(reads) => Ok(Found::Many(reads.iter().map(|read| self.read_one(caller, read)).collect())),
+            Read::Many(reads) => {
+                Ok(Found::Many(reads.iter().map(|read| self.read_one(caller, read)).collect()))
+            }
             read => self.read_one(caller, read),
         }
     }

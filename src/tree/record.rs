@@ -31,7 +31,10 @@ pub(super) enum Record {
     Acl(AclId, Acl),
     /// The node's own number and the node; its key and children are still to be found out.
     Node(NodeId, Box<Node>),
-    End { nodes: u64, digest: u64 },
+    End {
+        nodes: u64,
+        digest: u64,
+    },
 }
 
 /// Writes padding.

@@ -115,7 +115,8 @@ impl TreeRestore {
         if tree.digest != digest || tree.len() as u64 != count {
             return Err(RestoreError::Digest);
         }
-        let Some(quota_root) = tree.find(quota::ROOT).filter(|_| tree.find("/zookeeper/config").is_some()) else {
+        let Some(quota_root) = tree.find(quota::ROOT).filter(|_| tree.find("/zookeeper/config").is_some())
+        else {
             return Err(RestoreError::Structure("a reserved node is missing"));
         };
         tree.quota_root = quota_root;

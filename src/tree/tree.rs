@@ -83,8 +83,7 @@ impl Tree {
     #[must_use]
     pub fn ephemerals_of(&self, session: SessionId) -> Vec<ZnodePath> {
         let nodes = self.ephemerals.get(&session);
-        let mut paths: Vec<ZnodePath> =
-            nodes.into_iter().flatten().map(|id| self.path_of(*id)).collect();
+        let mut paths: Vec<ZnodePath> = nodes.into_iter().flatten().map(|id| self.path_of(*id)).collect();
         paths.sort_unstable();
         paths
     }

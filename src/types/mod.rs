@@ -26,6 +26,6 @@ pub use request::{Caller, ChildCursor, Expected, Found, Read, Refusal, Write, Wr
 pub use rng::SeededRng;
 pub use stat::Stat;
 pub use time::{Now, Time, WallTime};
-pub use txn::{NumberedRequest, Origin, Transaction, Txn};
+pub use txn::{NumberedRequest, Origin, Transaction, Txn, Witness};
 pub use watch::{WatchEvent, WatchEventKind, WatchMode, WatchTarget};
 pub use zxid::{Epoch, Zxid};

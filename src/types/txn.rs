@@ -2,7 +2,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acl, ClientId, Lifetime, Password, Refusal, RequestId, ServerId, SessionId, WallTime, ZnodePath,
+    Acl, ClientId, Lifetime, Password, Refusal, RequestId, ServerId, SessionId, WallTime, ZnodePath, Zxid,
 };
 
 /// One entry of the history: a [`Txn`], who asked for it and when. Its zxid stands beside it in the log.
@@ -16,6 +16,9 @@ pub struct Transaction {
     pub origin: Option<Origin>,
     /// The session's number for this write, where it numbers its writes.
     pub request: Option<NumberedRequest>,
+    /// What the leader's state was at an earlier position: every replica, and every replay of the log,
+    /// compares.
+    pub witness: Option<Witness>,
     /// What happens.
     pub txn: Txn,
 }
@@ -38,6 +41,15 @@ pub struct NumberedRequest {
     pub id: RequestId,
     /// Every write numbered below has been answered, so that its answer can be forgotten.
     pub answered_below: RequestId,
+}
+
+/// The digest of the replicated state at a position.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Witness {
+    /// The position.
+    pub zxid: Zxid,
+    /// The digest of the state after it was applied.
+    pub digest: u64,
 }
 
 /// A state change in the form in which it is logged and applied: decided by the leader, the same on

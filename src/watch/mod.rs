@@ -9,6 +9,8 @@ mod recent;
 mod registry;
 mod restore;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use recent::{Compacted, RecentChanges};
 pub use registry::Watches;

@@ -114,3 +114,7 @@ impl RecentChanges {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "recent_tests.rs"]
+mod tests;

@@ -285,3 +285,7 @@ fn forget(
         clients.remove(&client);
     }
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -82,3 +82,7 @@ fn distinct(paths: &[ZnodePath]) -> impl Iterator<Item = &ZnodePath> {
     let mut seen = BTreeSet::new();
     paths.iter().filter(move |path| seen.insert(*path))
 }
+
+#[cfg(test)]
+#[path = "restore_tests.rs"]
+mod tests;

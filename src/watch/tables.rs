@@ -32,7 +32,7 @@ pub(super) struct Table {
 #[derive(Debug)]
 enum Watchers {
     One(ClientId),
-    // Boxed, so that the common case stays at 16 bytes.
+    #[expect(clippy::box_collection, reason = "the common case stays at 16 bytes")]
     Many(Box<BTreeSet<ClientId>>),
 }
 

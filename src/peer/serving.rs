@@ -1,0 +1,301 @@
+//! Clients: attaching, requests, answers.
+
+use crate::codec;
+use crate::types::{ClientId, Epoch, ErrorCode, Found, Read, Refusal, Zxid};
+
+use super::clients::{Body, Connecting, Pending};
+use super::forward::{Back, Forward, ForwardedWrite, Word};
+use super::{
+    Answer, ClientRequest, CloseReason, Connect, Connected, Output, Peer, PeerEvent, ReadLevel, Reply,
+    Request,
+};
+
+impl Peer {
+    pub(super) fn serve(&mut self, epoch: Epoch) {
+        self.serving = true;
+        self.next_tick = Some(self.now.time + self.config.timing.tick / 2);
+        self.event(PeerEvent::Serving { epoch });
+    }
+
+    /// Detaches everybody: without a leader no answer can be vouched for.
+    pub(super) fn stop_serving(&mut self) {
+        if std::mem::replace(&mut self.serving, false) {
+            self.event(PeerEvent::NotServing);
+        }
+        self.leading = None;
+        self.backs.clear();
+        self.asked.clear();
+        self.gathering = None;
+        self.next_tick = None;
+        for client in self.clients.detach_all() {
+            self.watches.forget_client(client);
+            self.emit(Output::Closed { client, reason: CloseReason::NotServing });
+        }
+    }
+
+    /// Twice per tick: tell the leader who was heard from; as a leader, remove what is due.
+    pub(super) fn tick(&mut self) {
+        self.next_tick = Some(self.now.time + self.config.timing.tick / 2);
+        let heard = self.clients.take_heard();
+        if !heard.is_empty() {
+            // A link that is gone tells so by itself.
+            let _lost_with_the_link = self.to_leader(Forward::Touch(heard));
+        }
+        self.reap();
+    }
+
+    pub(super) fn handle_connect(&mut self, connect: Connect) {
+        let Connect { client, resume, timeout_millis, last_seen, identities } = connect;
+        let refusal = if self.clients.knows(client) {
+            Some(CloseReason::Overloaded)
+        } else if !self.serving {
+            Some(CloseReason::NotServing)
+        } else if last_seen > self.state.applied {
+            Some(CloseReason::Behind)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            return self.emit(Output::Closed { client, reason });
+        }
+        // Random, so that a transaction of an earlier life of this server is never taken for an answer.
+        let number = self.rng.next_u64();
+        self.clients.await_session(client, Connecting { number, identities });
+        let asked = self.to_leader(match resume {
+            Some((session, password)) => Forward::Resume { client, session, password },
+            None => Forward::Open { client, number, timeout_millis },
+        });
+        if !asked && self.clients.give_up(client) {
+            self.emit(Output::Closed { client, reason: CloseReason::NotServing });
+        }
+    }
+
+    pub(super) fn handle_disconnect(&mut self, client: ClientId) {
+        if !self.clients.give_up(client) && self.clients.detach(client) {
+            self.watches.forget_client(client);
+        }
+    }
+
+    pub(super) fn handle_request(&mut self, request: ClientRequest) {
+        let ClientRequest { client: id, tag, request } = request;
+        // A client that was detached a moment ago may still have sent this.
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.waiting() >= self.config.limits.requests_per_client {
+            return self.close(id, CloseReason::Overloaded);
+        }
+        let session = client.caller.session;
+        let forward = match request {
+            Request::Write { write, number: request } => {
+                let number = client.push(tag, Body::Write(None));
+                let identities = client.caller.identities.clone();
+                Some(Forward::Write(ForwardedWrite {
+                    client: id,
+                    number,
+                    session,
+                    identities,
+                    write,
+                    request,
+                }))
+            }
+            Request::CloseSession => {
+                let number = client.push(tag, Body::Close(None));
+                Some(Forward::Close { client: id, number, session })
+            }
+            Request::Read { read, level: ReadLevel::Local, watch } => {
+                let reply = self.look(id, &read, watch).map(Answer::Found);
+                self.reply(id, tag, self.state.applied, reply.map_err(Refusal::from));
+                None
+            }
+            Request::Read { read, level, watch } => {
+                let confirmed = level == ReadLevel::Session;
+                let number = client.push(tag, Body::Read { read, watch, confirmed });
+                if !confirmed {
+                    self.gather(id, number);
+                }
+                None
+            }
+            Request::Sync => {
+                let number = client.push(tag, Body::Sync { confirmed: false });
+                self.gather(id, number);
+                None
+            }
+            Request::Watch(watch) => {
+                client.push(tag, Body::Watch(watch));
+                None
+            }
+            Request::AddIdentity(identity) => {
+                if !client.caller.identities.contains(&identity) {
+                    client.caller.identities.push(identity);
+                }
+                client.push(tag, Body::Done);
+                None
+            }
+            Request::Ping => {
+                client.push(tag, Body::Done);
+                None
+            }
+            Request::WhoAmI => {
+                client.push(tag, Body::WhoAmI);
+                None
+            }
+        };
+        self.clients.hear(session);
+        match forward.map(|forward| self.to_leader(forward)) {
+            Some(false) => self.close(id, CloseReason::NotServing),
+            Some(true) | None => self.advance(id),
+        }
+    }
+
+    /// Answers the client's requests as far as they are ready, in order.
+    pub(super) fn advance(&mut self, id: ClientId) {
+        while let Some(Pending { tag, body }) = self.clients.get_mut(id).and_then(|client| client.pop_ready())
+        {
+            let applied = self.state.applied;
+            let (zxid, result) = match body {
+                Body::Write(outcome) => match outcome {
+                    Some((zxid, result)) => (zxid, result.map(Answer::Written)),
+                    None => continue,
+                },
+                Body::Close(outcome) => match outcome {
+                    Some((zxid, result)) => (zxid, result.map(|_| Answer::Done)),
+                    None => continue,
+                },
+                Body::Read { read, watch, .. } => {
+                    (applied, self.look(id, &read, watch).map(Answer::Found).map_err(Refusal::from))
+                }
+                Body::Watch(request) => (applied, self.change_watches(id, request).map_err(Refusal::from)),
+                Body::Sync { .. } | Body::Done => (applied, Ok(Answer::Done)),
+                Body::WhoAmI => {
+                    let identities = self.clients.get(id).map(|client| client.caller.identities.clone());
+                    (applied, Ok(Answer::Identities(identities.unwrap_or_default())))
+                }
+            };
+            self.reply(id, tag, zxid, result);
+        }
+    }
+
+    pub(super) fn attach(&mut self, connected: Connected) {
+        let Some(previous) = self.clients.attach(connected.client, connected.session) else { return };
+        if let Some(previous) = previous {
+            self.watches.forget_client(previous);
+            self.emit(Output::Closed { client: previous, reason: CloseReason::Moved });
+        }
+        self.emit(Output::Connected(connected));
+    }
+
+    pub(super) fn close(&mut self, client: ClientId, reason: CloseReason) {
+        if self.clients.detach(client) {
+            self.watches.forget_client(client);
+            self.emit(Output::Closed { client, reason });
+        }
+    }
+
+    /// Heeds the leader's words whose position is applied, in order.
+    pub(super) fn heed_backs(&mut self) {
+        while self.backs.front().is_some_and(|back| back.after <= self.state.applied)
+            && let Some(Back { word, .. }) = self.backs.pop_front()
+        {
+            match word {
+                Word::Resumed { client, session, password, timeout_millis } => {
+                    self.attach(Connected { client, session, password, timeout_millis, resumed: true });
+                }
+                Word::NotResumed { client } => self.refuse(client, CloseReason::Expired),
+                Word::NotOpened { client } => self.refuse(client, CloseReason::NotServing),
+                Word::Moved { client } => self.close(client, CloseReason::Moved),
+                Word::Denied { client, number, code } => self.deny(client, number, code),
+                Word::ReadIndex { token } => {
+                    for (client, number) in self.asked.remove(&token).unwrap_or_default() {
+                        self.confirm(client, number);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the leader for the reads and syncs that were gathered.
+    pub(super) fn ask_for_index(&mut self) {
+        if let Some(token) = self.gathering.take() {
+            // A link that is gone tells so by itself, and then every client is detached.
+            let _lost_with_the_link = self.to_leader(Forward::ReadIndex { token });
+        }
+    }
+
+    fn gather(&mut self, client: ClientId, number: u64) {
+        let token = *self.gathering.get_or_insert_with(|| {
+            self.next_token += 1;
+            self.next_token
+        });
+        self.asked.entry(token).or_default().push((client, number));
+    }
+
+    fn confirm(&mut self, id: ClientId, number: u64) {
+        if let Some(pending) = self.clients.get_mut(id).and_then(|client| client.pending(number))
+            && let Body::Read { confirmed, .. } | Body::Sync { confirmed } = &mut pending.body
+        {
+            *confirmed = true;
+            self.advance(id);
+        }
+    }
+
+    fn refuse(&mut self, client: ClientId, reason: CloseReason) {
+        if self.clients.give_up(client) {
+            self.emit(Output::Closed { client, reason });
+        }
+    }
+
+    fn deny(&mut self, id: ClientId, number: u64, code: ErrorCode) {
+        let zxid = self.state.applied;
+        if let Some(pending) = self.clients.get_mut(id).and_then(|client| client.pending(number))
+            && let Body::Write(outcome @ None) | Body::Close(outcome @ None) = &mut pending.body
+        {
+            *outcome = Some((zxid, Err(code.into())));
+            self.advance(id);
+        }
+        match code {
+            ErrorCode::SessionExpired => self.close(id, CloseReason::Expired),
+            ErrorCode::SessionMoved => self.close(id, CloseReason::Moved),
+            _ => {}
+        }
+    }
+
+    /// Sends a request to the leader, or heeds it where that is this server. Whether there is one.
+    fn to_leader(&mut self, forward: Forward) -> bool {
+        if self.leading.is_some() {
+            self.heed_forward(self.config.server, forward);
+            return true;
+        }
+        match codec::encode(&forward) {
+            Ok(payload) => self.zab.forward(payload).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    fn reply(&mut self, client: ClientId, tag: u64, zxid: Zxid, result: Result<Answer, Refusal>) {
+        self.emit(Output::Reply(Reply { client, tag, zxid, result }));
+    }
+
+    /// Reads, and leaves a watch where ZooKeeper would.
+    fn look(&mut self, id: ClientId, read: &Read, watch: bool) -> Result<Found, ErrorCode> {
+        let client = self.clients.get(id).ok_or(ErrorCode::SessionExpired)?;
+        if watch {
+            self.make_room_for_watches(id, 1)?;
+        }
+        let found = self.state.tree.read(&client.caller, read);
+        if watch {
+            match (read, &found) {
+                (Read::Get { path }, Ok(_)) | (Read::Exists { path }, Ok(_) | Err(ErrorCode::NoNode)) => {
+                    if let Ok(path) = path.parse() {
+                        self.watches.watch_data(id, &path);
+                    }
+                }
+                (Read::Children { path }, Ok(_)) => {
+                    if let Ok(path) = path.parse() {
+                        self.watches.watch_children(id, &path);
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+}
