@@ -209,7 +209,7 @@ impl Driver {
     }
 
     /// Carries out what the peer asks, in order, until it asks for nothing; says whether it asked at all.
-    fn carry_out(&mut self, context: &mut Context<'_>, now: Now) -> bool {
+    fn carry_out(&mut self, context: &mut Context<'_>, now: Now) -> Result<bool, NodeError> {
         let mut any = false;
         while let Some(output) = self.peer.poll_output() {
             any = true;
@@ -259,13 +259,14 @@ impl Driver {
                         outbound.close(reason);
                     }
                 }
+                Output::Halt(halt) => return Err(halt.into()),
                 Output::Event(event) => {
                     events::trace(self.server, &event);
                     self.events.retain_mut(|sink| sink.offer(&event));
                 }
             }
         }
-        any
+        Ok(any)
     }
 
     fn send(&self, to: ServerId, lane: Lane, message: &Message) {
@@ -321,7 +322,7 @@ impl Future for Driver {
         for _ in 0..TURNS_PER_POLL {
             let now = self.clock.now();
             let mut any = self.take_inputs(context, now)?;
-            any |= self.carry_out(context, now);
+            any |= self.carry_out(context, now)?;
             if let Some(observer) = self.observer.as_ref().filter(|_| any) {
                 observer.turn(now, &self.peer.status(now));
             }
