@@ -26,6 +26,8 @@ mod serving;
 mod snapshot;
 mod state;
 mod watching;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 

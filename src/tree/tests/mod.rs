@@ -188,5 +188,5 @@ fn digest_from_scratch(tree: &mut Tree) -> u64 {
 }
 
 fn transaction(session: SessionId, time: WallTime, txn: Txn) -> Transaction {
-    Transaction { session, time, origin: None, request: None, txn }
+    Transaction { session, time, origin: None, request: None, witness: None, txn }
 }
