@@ -25,9 +25,9 @@ mod saving;
 mod serving;
 mod snapshot;
 mod state;
-mod watching;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -19,6 +19,7 @@ fn an_ephemeral_goes_with_its_session() {
     let mut cluster = Cluster::running(3);
     let (owner, other) = (cluster.connect(sid(1)), cluster.connect(sid(2)));
     cluster.create(owner, "/e", CreateMode::EPHEMERAL);
+    cluster.ask(other, Request::Sync).unwrap();
     assert!(cluster.exists(other, "/e"));
     cluster.ask(owner, Request::CloseSession).unwrap();
     assert_eq!(cluster.clients[&owner].closed, Some(CloseReason::ClosedByClient));
