@@ -1,12 +1,15 @@
 //! Layer 4: where the durable state lives.
 
 pub mod conformance;
+mod file;
+pub mod fs;
 mod memory;
 mod outline;
 
 use async_trait::async_trait;
 use thiserror::Error;
 
+pub use file::{FileStorage, FileStorageOptions, IfEmpty, RecoveryPolicy};
 pub use memory::MemoryStorage;
 
 use crate::types::{LogEntry, Recovered, SnapshotChunk, WriteBatch, Zxid};
