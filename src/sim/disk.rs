@@ -408,7 +408,9 @@ impl Body {
                 if bytes.len() < end {
                     bytes.resize(end, 0);
                 }
-                bytes.iter_mut().skip(*offset).zip(new).for_each(|(byte, new)| *byte = *new);
+                if let Some(place) = bytes.get_mut(*offset..end) {
+                    place.copy_from_slice(new);
+                }
             }
         }
     }
@@ -536,7 +538,9 @@ impl File for SimFile {
         let body = state.body(self.file)?;
         let rest = usize::try_from(offset).ok().and_then(|at| body.cached.get(at..)).unwrap_or_default();
         let count = rest.len().min(buffer.len());
-        buffer.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
         Ok(count)
     }
 
