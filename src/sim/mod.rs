@@ -2,6 +2,7 @@
 
 mod check;
 mod clock;
+pub mod disk;
 mod executor;
 mod failure;
 mod fault;
