@@ -1,1 +1,3 @@
-
+mod chaos;
+mod net;
+mod scenarios;
