@@ -1,3 +1,6 @@
+mod broadcast;
 mod chaos;
+mod hostile;
 mod net;
-mod scenarios;
+mod recovery;
+mod synchronise;

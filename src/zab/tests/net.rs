@@ -254,6 +254,11 @@ impl Net {
         self.start(number);
     }
 
+    /// Says that somebody proposed this in an earlier life of the world.
+    pub(super) fn ghost_proposed(&mut self, entry: &LogEntry) {
+        self.ghost.proposed.insert(entry.zxid, entry.payload.clone());
+    }
+
     pub(super) fn start(&mut self, number: u64) {
         let seed = self.rng.next_u64();
         let now = self.now;
