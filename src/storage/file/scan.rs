@@ -53,7 +53,9 @@ impl Reader {
         if let Some(found) = self.in_piece(at, len) {
             return Ok(found);
         }
-        let mut piece = BytesMut::zeroed(len.max(self.piece_len));
+        // No more than there is: most recoveries read little.
+        let rest = self.file.len()?.saturating_sub(at);
+        let mut piece = BytesMut::zeroed(rest.min(len.max(self.piece_len) as u64) as usize);
         let count = self.file.read_at(at, &mut piece)?;
         piece.truncate(count);
         self.piece = piece.freeze();
