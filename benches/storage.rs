@@ -1,6 +1,7 @@
 //! What a durable append costs, and how long a million records take to read back.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run has nothing better to do than to stop")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
