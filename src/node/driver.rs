@@ -201,7 +201,7 @@ impl Driver {
     }
 
     /// Carries out what the peer asks, in order, until it asks for nothing; says whether it asked at all.
-    fn carry_out(&mut self, context: &mut Context<'_>, now: Now) -> bool {
+    fn carry_out(&mut self, context: &mut Context<'_>, now: Now) -> Result<bool, NodeError> {
         let mut any = false;
         while let Some(output) = self.peer.poll_output() {
             any = true;
@@ -252,9 +252,10 @@ impl Driver {
                     events::trace(self.server, &event);
                     self.events.retain_mut(|sink| sink.offer(&event));
                 }
+                Output::Halt(why) => return Err(why.into()),
             }
         }
-        any
+        Ok(any)
     }
 
     fn send(&self, to: ServerId, lane: Lane, message: &Message) {
@@ -310,7 +311,7 @@ impl Future for Driver {
         for _ in 0..TURNS_PER_POLL {
             let now = self.clock.now();
             let mut any = self.take_inputs(context, now)?;
-            any |= self.carry_out(context, now);
+            any |= self.carry_out(context, now)?;
             if self.stopping && self.io.is_empty() && self.completed.is_empty() {
                 return Poll::Ready(Ok(()));
             }

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use crate::peer::{PeerError, RestoreError};
+use crate::peer::{Halt, PeerError, RestoreError};
 use crate::storage::StorageError;
 use crate::types::Zxid;
 
@@ -32,6 +32,9 @@ pub enum NodeError {
     /// What was recovered does not make a server; nothing was changed.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// The server found that it must not go on; starting it again on the same data ends the same way.
+    #[error(transparent)]
+    Halted(#[from] Halt),
     /// The transport was closed under the server; start the server again with an open one.
     #[error("the transport was closed; start the server again with an open one")]
     TransportClosed,
