@@ -13,6 +13,8 @@ mod events;
 #[cfg(test)]
 pub(crate) mod manual_clock;
 mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::future::Future;
