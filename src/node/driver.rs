@@ -12,7 +12,9 @@ use futures::stream::{self, BoxStream, FuturesUnordered, SelectAll};
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::events::{self, EventSink};
-use super::{Attach, Clock, Delivery, NodeError, Outbound, ServerEnd, Shared, Sleep, Undeliverable};
+use super::{
+    Attach, Clock, Delivery, NodeError, Observer, Outbound, ServerEnd, Shared, Sleep, Undeliverable,
+};
 
 use crate::codec;
 use crate::peer::{ClientRequest, CloseReason, Connect, Input, Message, Output, Peer, Request, Status};
@@ -56,6 +58,7 @@ pub(super) struct Driver {
     completed: VecDeque<Result<Completion, StorageError>>,
     alarm: Option<(Time, Sleep)>,
     events: Vec<EventSink>,
+    observer: Option<Arc<dyn Observer>>,
     stopping: bool,
 }
 
@@ -77,6 +80,7 @@ impl Driver {
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
         commands: mpsc::Receiver<Command>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         let frames = stream::unfold(Arc::clone(&transport), |transport| async move {
             let frame = transport.recv().await?;
@@ -97,8 +101,16 @@ impl Driver {
             completed: VecDeque::new(),
             alarm: None,
             events: Vec::new(),
+            observer,
             stopping: false,
         }
+    }
+
+    fn feed(&mut self, now: Now, input: Input) {
+        if let Some(observer) = &self.observer {
+            observer.input(now, &input);
+        }
+        self.peer.handle_input(now, input);
     }
 
     /// Feeds the peer all that is ready, up to a bound; says whether there was anything.
@@ -131,7 +143,7 @@ impl Driver {
                 Completion::Written(id) => Input::Persisted(id),
                 Completion::Read(input) | Completion::Saved(input) => input,
             };
-            self.peer.handle_input(now, input);
+            self.feed(now, input);
             any = true;
         }
     }
@@ -160,7 +172,7 @@ impl Driver {
                 Poll::Pending => return Ok(taken > 0),
                 Poll::Ready(None) => return Err(NodeError::TransportClosed),
                 Poll::Ready(Some((from, frame))) => match codec::decode_frame::<Message>(&frame) {
-                    Ok(message) => self.peer.handle_input(now, Input::Message { from, message }),
+                    Ok(message) => self.feed(now, Input::Message { from, message }),
                     Err(error) => {
                         tracing::warn!(server = %self.server, %from, %error, "a frame was dropped");
                     }
@@ -177,13 +189,13 @@ impl Driver {
                 Poll::Ready(Some((client, None))) => {
                     self.shared.open_connections.fetch_sub(1, Ordering::AcqRel);
                     if self.clients.remove(&client).is_some() {
-                        self.peer.handle_input(now, Input::Disconnect(client));
+                        self.feed(now, Input::Disconnect(client));
                     }
                 }
                 // A client that was closed may not have noticed yet.
                 Poll::Ready(Some((client, Some(_)))) if !self.clients.contains_key(&client) => {}
                 Poll::Ready(Some((client, Some((tag, request))))) => {
-                    self.peer.handle_input(now, Input::Request(ClientRequest { client, tag, request }));
+                    self.feed(now, Input::Request(ClientRequest { client, tag, request }));
                 }
             }
         }
@@ -197,7 +209,7 @@ impl Driver {
         self.requests.push(requests.chain(stream::iter([(client, None)])).boxed());
         let Attach { resume, timeout_millis, last_seen, identities } = attach;
         let connect = Connect { client, resume, timeout_millis, last_seen, identities };
-        self.peer.handle_input(now, Input::Connect(connect));
+        self.feed(now, Input::Connect(connect));
     }
 
     /// Carries out what the peer asks, in order, until it asks for nothing; says whether it asked at all.
@@ -205,6 +217,9 @@ impl Driver {
         let mut any = false;
         while let Some(output) = self.peer.poll_output() {
             any = true;
+            if let Some(observer) = &self.observer {
+                observer.output(now, &output);
+            }
             match output {
                 Output::Persist { .. } | Output::SaveSnapshot(_) if self.stopping => {}
                 Output::Persist { id, batch } => {
@@ -248,6 +263,7 @@ impl Driver {
                         outbound.close(reason);
                     }
                 }
+                Output::Halt(halt) => return Err(halt.into()),
                 Output::Event(event) => {
                     events::trace(self.server, &event);
                     self.events.retain_mut(|sink| sink.offer(&event));
@@ -275,7 +291,7 @@ impl Driver {
             tracing::info!(server = %self.server, ?client, "a client does not take what waits for it");
             outbound.close(CloseReason::Overloaded);
         }
-        self.peer.handle_input(now, Input::Disconnect(client));
+        self.feed(now, Input::Disconnect(client));
     }
 
     /// Sets the alarm to the peer's next deadline; says whether it has gone off already.
@@ -312,6 +328,9 @@ impl Future for Driver {
             let now = self.clock.now();
             let mut any = self.take_inputs(context, now)?;
             any |= self.carry_out(context, now)?;
+            if let Some(observer) = self.observer.as_ref().filter(|_| any) {
+                observer.turn(now, &self.peer.status(now));
+            }
             if self.stopping && self.io.is_empty() && self.completed.is_empty() {
                 return Poll::Ready(Ok(()));
             }

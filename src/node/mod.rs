@@ -12,6 +12,7 @@ mod error;
 mod events;
 #[cfg(test)]
 pub(crate) mod manual_clock;
+mod observe;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use connection::{
 };
 pub use error::{NodeError, NodeStopped};
 pub use events::Events;
+pub use observe::Observer;
 
 use driver::{Command, Driver};
 
@@ -77,6 +79,31 @@ impl Node {
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, NodeDriver), ConfigError> {
+        Self::start_with(config, transport, storage, clock, None)
+    }
+
+    /// As [`start`](Self::start), with somebody who looks on.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration cannot work. Nothing was started.
+    pub fn start_observed(
+        config: NodeConfig,
+        transport: Arc<dyn Transport>,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(Self, NodeDriver), ConfigError> {
+        Self::start_with(config, transport, storage, clock, Some(observer))
+    }
+
+    fn start_with(
+        config: NodeConfig,
+        transport: Arc<dyn Transport>,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<(Self, NodeDriver), ConfigError> {
         config.validate()?;
         // Transactions of this server's last life may still be on their way, with the connections of that
         // life in them. Seed and wall clock together keep the numbers apart.
@@ -92,7 +119,7 @@ impl Node {
         let node = Self { server, commands, shared: Arc::clone(&shared) };
         let run = async move {
             let peer = recovery::recover(&shared.config, storage.as_ref(), clock.as_ref()).await?;
-            Driver::new(peer, shared, transport, storage, clock, receiver).await
+            Driver::new(peer, shared, transport, storage, clock, receiver, observer).await
         };
         Ok((node, NodeDriver(Box::pin(run))))
     }

@@ -1,0 +1,34 @@
+use crate::types::{ServerId, Zxid};
+
+use super::{Cluster, Invariant, Seen};
+
+/// Whatever any server knows to be committed is durable on a majority, those whose disks were damaged meanwhile
+/// counted in. (ZAB paper, phase 3, step 2.)
+#[derive(Default)]
+pub(super) struct CommittedDurability {
+    checked: Zxid,
+}
+
+impl Invariant for CommittedDurability {
+    fn name(&self) -> &'static str {
+        "CommittedDurability"
+    }
+
+    fn after(&mut self, _: ServerId, seen: &Seen<'_>, cluster: &mut Cluster) -> Result<(), String> {
+        let last = cluster.ghost.last();
+        if last <= self.checked || !matches!(seen, Seen::Status(_) | Seen::Writing(_)) {
+            return Ok(());
+        }
+        self.checked = last;
+        let holders = cluster
+            .servers
+            .values()
+            .filter(|view| view.voting && (view.damaged || view.durable.covers(last)))
+            .count();
+        let voters = cluster.voters();
+        if holders * 2 > voters {
+            return Ok(());
+        }
+        Err(format!("{last} is committed, but durable on {holders} of {voters} voters only"))
+    }
+}

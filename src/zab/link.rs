@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use crate::types::Time;
+
+use super::message::{Body, LinkId, Message};
+
+/// One end of a link: numbers what is sent, and judges the numbers of what arrives.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    id: LinkId,
+    sent: u64,
+    received: u64,
+    /// What the other end says it sent, if that did not all arrive, and since when nothing of it has.
+    missing: Option<(u64, Time)>,
+}
+
+/// What to do with a numbered message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Admission {
+    /// It is the next one.
+    Take,
+    /// It arrived before.
+    Repeated,
+    /// One before it is missing: the link must be reset.
+    Gap,
+}
+
+impl Link {
+    pub(super) const fn new(id: LinkId) -> Self {
+        Self { id, sent: 0, received: 0, missing: None }
+    }
+
+    pub(super) const fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// How many numbered messages were sent.
+    pub(super) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// The next numbered message.
+    pub(super) const fn number(&mut self, body: Body) -> Message {
+        self.sent += 1;
+        Message { link: self.id, sequence: self.sent, body }
+    }
+
+    /// A message without a number.
+    pub(super) const fn plain(&self, body: Body) -> Message {
+        Message { link: self.id, sequence: 0, body }
+    }
+
+    pub(super) fn admit(&mut self, now: Time, sequence: u64) -> Admission {
+        if sequence <= self.received {
+            return Admission::Repeated;
+        }
+        if sequence != self.received + 1 {
+            return Admission::Gap;
+        }
+        self.received = sequence;
+        if let Some((claimed, since)) = &mut self.missing {
+            *since = now;
+            if self.received >= *claimed {
+                self.missing = None;
+            }
+        }
+        Admission::Take
+    }
+
+    /// The other end says that it sent this many. The heartbeat that says so may have overtaken them.
+    pub(super) fn claim(&mut self, now: Time, sent: u64) {
+        if sent > self.received && self.missing.is_none_or(|(claimed, _)| claimed < sent) {
+            let since = self.missing.map_or(now, |(_, since)| since);
+            self.missing = Some((sent, since));
+        }
+    }
+
+    /// When the link is given up because what was sent did not arrive, nor anything else for `patience`.
+    pub(super) fn deadline(&self, patience: Duration) -> Option<Time> {
+        self.missing.map(|(_, since)| since + patience)
+    }
+}
