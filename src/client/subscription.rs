@@ -16,6 +16,8 @@ pub(super) struct Subscription {
     capacity: usize,
     /// All events up to here were told, or are known not to be wanted.
     since: Zxid,
+    /// The events that were told last, all of one transaction after `since`; there may be more of it.
+    told: Vec<WatchEvent>,
     phase: Phase,
 }
 
@@ -25,8 +27,8 @@ enum Phase {
     Absent,
     /// A server was asked; what came meanwhile.
     Asked { events: Vec<WatchEvent>, overflow: bool },
-    /// A server has the watch; the events told last, all of one transaction.
-    Live { told: Vec<WatchEvent> },
+    /// A server has the watch.
+    Live,
 }
 
 impl Subscription {
@@ -38,7 +40,7 @@ impl Subscription {
         mailbox: Mailbox<WatchItem>,
         capacity: usize,
     ) -> Self {
-        Self { path, mode, mailbox, capacity, since, phase: Phase::Absent }
+        Self { path, mode, mailbox, capacity, since, told: Vec::new(), phase: Phase::Absent }
     }
 
     /// The position from which events are wanted.
@@ -47,7 +49,7 @@ impl Subscription {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.phase, Phase::Live { .. })
+        matches!(self.phase, Phase::Live)
     }
 
     /// A server is asked for the watch.
@@ -58,13 +60,20 @@ impl Subscription {
     /// The connection broke. All events up to `covered` had come if the watch was live.
     pub(super) fn detached(&mut self, covered: Zxid) {
         self.covered(covered);
+        // Events come in order: before the first one of a transaction, all of the earlier ones have come.
+        if let Some(before) = self.latest().as_u64().checked_sub(1) {
+            self.since = self.since.max(Zxid::from_u64(before));
+        }
         self.phase = Phase::Absent;
     }
 
     /// All events up to `covered` have come.
     pub(super) fn covered(&mut self, covered: Zxid) {
-        if self.is_live() {
-            self.since = self.since.max(covered);
+        if self.is_live() && covered > self.since {
+            self.since = covered;
+            if self.latest() <= covered {
+                self.told.clear();
+            }
         }
     }
 
@@ -82,15 +91,14 @@ impl Subscription {
                     *overflow = true;
                 }
             }
-            Phase::Live { told } => {
-                let latest = told.first().map_or(Zxid::ZERO, |first| first.zxid);
-                if event.zxid < latest || (event.zxid == latest && replaying && told.contains(event)) {
+            Phase::Live => {
+                let latest = self.latest();
+                if event.zxid > latest {
+                    self.told.clear();
+                } else if event.zxid < latest || (replaying && self.told.contains(event)) {
                     return;
                 }
-                if event.zxid > latest {
-                    told.clear();
-                }
-                told.push(event.clone());
+                self.told.push(event.clone());
                 self.tell(event.clone());
             }
         }
@@ -105,18 +113,22 @@ impl Subscription {
             return self.restarted(now);
         }
         let events = without_what_came_before_the_replay(events);
-        let latest = events.last().map(|event| event.zxid);
-        let told = events.iter().filter(|event| Some(event.zxid) == latest).cloned().collect();
-        for event in events {
+        let known = self.told.iter().zip(&events).take_while(|(told, event)| told == event).count();
+        self.phase = Phase::Live;
+        for event in events.into_iter().skip(known) {
+            if event.zxid != self.latest() {
+                self.told.clear();
+            }
+            self.told.push(event.clone());
             self.tell(event);
         }
-        self.phase = Phase::Live { told };
         self.covered(now);
     }
 
     /// The watch begins at `now`, where its reader has seen nothing before.
     pub(super) fn begun(&mut self, now: Zxid) {
-        let asked = std::mem::replace(&mut self.phase, Phase::Live { told: Vec::new() });
+        let asked = std::mem::replace(&mut self.phase, Phase::Live);
+        self.told.clear();
         self.covered(now);
         if let Phase::Asked { events, .. } = asked {
             for event in events {
@@ -134,6 +146,11 @@ impl Subscription {
     /// There will be no more events.
     pub(super) fn end(&self) {
         self.mailbox.close();
+    }
+
+    /// The transaction whose events were told last.
+    fn latest(&self) -> Zxid {
+        self.told.first().map_or(Zxid::ZERO, |event| event.zxid)
     }
 
     fn covers(&self, event: &WatchEvent) -> bool {
@@ -165,7 +182,7 @@ fn without_what_came_before_the_replay(mut events: Vec<WatchEvent>) -> Vec<Watch
     let group = events.iter().take_while(|event| Some(event.zxid) == first).count();
     let half = group / 2;
     let (one, rest) = events.split_at_checked(half).unwrap_or((&events, &[]));
-    if group % 2 == 0 && rest.get(..half) == Some(one) {
+    if group.is_multiple_of(2) && rest.get(..half) == Some(one) {
         events.drain(..half);
     }
     events

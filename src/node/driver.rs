@@ -263,11 +263,11 @@ impl Driver {
                         outbound.close(reason);
                     }
                 }
-                Output::Halt(halt) => return Err(halt.into()),
                 Output::Event(event) => {
                     events::trace(self.server, &event);
                     self.events.retain_mut(|sink| sink.offer(&event));
                 }
+                Output::Halt(why) => return Err(why.into()),
             }
         }
         Ok(any)

@@ -15,7 +15,7 @@ pub(crate) struct ManualClock(Arc<Mutex<Hands>>);
 #[derive(Default)]
 struct Hands {
     time: Time,
-    sleepers: Vec<Waker>,
+    sleepers: Vec<(Time, Waker)>,
 }
 
 impl ManualClock {
@@ -25,7 +25,16 @@ impl ManualClock {
         hands.time += span;
         let sleepers = std::mem::take(&mut hands.sleepers);
         drop(hands);
-        sleepers.into_iter().for_each(Waker::wake);
+        sleepers.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Moves the clock on to the next moment that somebody sleeps for.
+    pub(crate) fn advance_to_next(&self) {
+        let hands = self.0.lock().unwrap();
+        let next = hands.sleepers.iter().map(|(deadline, _)| *deadline).min();
+        let span = next.expect("somebody sleeps").since(hands.time);
+        drop(hands);
+        self.advance(span);
     }
 }
 
@@ -53,7 +62,8 @@ impl Future for Sleeper {
         if hands.time >= self.deadline {
             return Poll::Ready(());
         }
-        hands.sleepers.push(context.waker().clone());
+        let deadline = self.deadline;
+        hands.sleepers.push((deadline, context.waker().clone()));
         Poll::Pending
     }
 }

@@ -15,6 +15,8 @@ mod events;
 pub(crate) mod manual_clock;
 mod observe;
 mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::future::Future;

@@ -85,14 +85,13 @@ fn a_full_window_makes_calls_wait_their_turn() {
     let mut link = world.attach();
     let outcomes: Vec<_> =
         (1..=5).map(|index| world.issue(world.client.set(format!("/{index}"), "x"))).collect();
-    let mut answered = 0;
-    for expected in [vec!["/1", "/2"], vec!["/3"], vec!["/4"], vec!["/5"], vec![]] {
+    let turns = [vec!["/1", "/2"], vec!["/3"], vec!["/4"], vec!["/5"], vec![]];
+    for (tag, expected) in (1..).zip(turns) {
         let requests = link.requests();
         let paths: Vec<_> = requests.iter().map(|(_, request)| set_of(request).0).collect();
         assert_eq!(paths, expected);
         // The oldest call is answered, which lets one more in.
-        link.answer(1 + answered, set());
-        answered += 1;
+        link.answer(tag, set());
         world.run();
     }
     assert!(outcomes.iter().all(|outcome| outcome.take() == Some(Ok(stat()))));

@@ -1,6 +1,8 @@
-//! The client against a scripted server: what it sends when, and what it makes of what comes.
+//! The client against a scripted server: what it sends when, and what it makes of what comes; and against an ensemble.
 
 mod calls;
+mod ensemble;
+mod resume;
 mod sessions;
 mod watches;
 mod world;
