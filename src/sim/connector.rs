@@ -86,10 +86,6 @@ impl Lines {
         }
     }
 
-    pub(super) fn is_blocked(&self) -> bool {
-        self.lock().blocked
-    }
-
     fn open(&self, server: ServerId, attach: Attach) -> Result<Connection, OpenError> {
         let node = {
             let state = self.lock();
@@ -102,7 +98,7 @@ impl Lines {
         let inner = node.open(attach)?;
         let (outer, end) = Connection::pair(inner.client(), WINDOW, WINDOW * 8);
         let (requests, deliveries) = inner.split();
-        let up = self.clone().carry_up(end.inbound, requests);
+        let up = self.clone().carry_up(number, end.inbound, requests);
         let down = self.clone().carry_down(server, number, deliveries, end.outbound);
         let (abort, registration) = AbortHandle::new_pair();
         {
@@ -112,15 +108,15 @@ impl Lines {
         }
         let both = Abortable::new(async move { futures::join!(up, down) }, registration);
         self.executor.spawn(Actor::Client(self.client), "connection", async move {
-            // Ended by both ends or by the world; the handle marks it as over either way.
-            drop(both.await);
+            let _ended_by_both_or_by_the_world = both.await;
             abort.abort();
         });
         Ok(outer)
     }
 
-    async fn carry_up(self, inbound: Inbound, mut requests: Requests) {
-        let mut delayed = inbound.map(|item| self.delay(item)).buffered(WINDOW);
+    async fn carry_up(self, number: u64, inbound: Inbound, mut requests: Requests) {
+        let sent = inbound.inspect(|(tag, request)| self.check.asked(number, *tag, request));
+        let mut delayed = sent.map(|item| self.delay(item)).buffered(WINDOW);
         while let Some((tag, request)) = delayed.next().await {
             self.note("request", &[tag], || format!("#{tag} {request:?}"));
             if requests.send(tag, request).await.is_err() {

@@ -18,8 +18,10 @@ mod ready;
 mod server;
 mod sessions;
 mod storage;
+mod swarm;
 mod trace;
 mod watch_oracle;
+mod workload;
 mod world;
 
 pub use clock::SimClock;
@@ -32,5 +34,7 @@ pub use oracle::OracleCounters;
 pub use plan::{FaultKind, Plan, Topology};
 pub use process::Process;
 pub use server::Server;
+pub use swarm::{Swarm, SwarmReport};
 pub use trace::{Keep, Trace, TraceEvent};
+pub use workload::Workload;
 pub use world::{World, WorldConfig, WorldCounters};

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::codec;
@@ -9,7 +9,7 @@ use crate::types::{
 };
 
 use super::Failure;
-use super::check::{Checker, Cluster};
+use super::check::{Checker, Cluster, Seen};
 use super::watch_oracle::WatchOracle;
 
 /// Knows what every reply and every watch event must be: it replays the ghost's committed sequence in a tree of its own,
@@ -48,7 +48,8 @@ struct Replica {
 
 struct Attached {
     caller: Caller,
-    asked: BTreeMap<u64, Request>,
+    /// In the order in which they came.
+    asked: VecDeque<(u64, Request)>,
 }
 
 impl Oracle {
@@ -72,11 +73,11 @@ impl Oracle {
         match input {
             Input::Connect(connect) => {
                 let caller = Caller { session: SessionId::NONE, identities: connect.identities.clone() };
-                replica.clients.insert(connect.client, Attached { caller, asked: BTreeMap::new() });
+                replica.clients.insert(connect.client, Attached { caller, asked: VecDeque::new() });
             }
             Input::Request(request) => {
                 if let Some(client) = replica.clients.get_mut(&request.client) {
-                    client.asked.insert(request.tag, request.request.clone());
+                    client.asked.push_back((request.tag, request.request.clone()));
                 }
             }
             Input::Disconnect(client) => replica.forget(*client),
@@ -85,6 +86,12 @@ impl Oracle {
     }
 
     pub(super) fn output(&self, at: Time, server: ServerId, output: &Output, checker: &Checker) {
+        match output {
+            Output::Reply(Reply { zxid, .. }) | Output::Watch { event: WatchEvent { zxid, .. }, .. } => {
+                checker.see(at, server, &Seen::Shown(*zxid));
+            }
+            _ => {}
+        }
         let mut state = self.lock();
         let State { counters, .. } = &mut *state;
         let mut counted = *counters;
@@ -173,13 +180,16 @@ impl Replica {
         counters: &mut OracleCounters,
     ) -> Judged {
         let Some(client) = self.clients.get_mut(&reply.client) else { return Ok(()) };
-        let earlier: BTreeSet<_> = client.asked.range(..reply.tag).map(|(tag, _)| *tag).collect();
-        if !earlier.is_empty() {
-            return Err(("ClientOrder", format!("#{} is answered before {earlier:?}", reply.tag)));
-        }
-        let Some(request) = client.asked.remove(&reply.tag) else {
+        // A local read waits for nothing, not even for its turn.
+        let local = |request: &Request| matches!(request, Request::Read { level: ReadLevel::Local, .. });
+        let Some(place) = client.asked.iter().position(|(tag, _)| *tag == reply.tag) else {
             return Err(("ClientOrder", format!("#{} is answered, but was not asked", reply.tag)));
         };
+        let earlier = client.asked.iter().take(place).find(|(_, request)| !local(request)).map(|(tag, _)| *tag);
+        let Some((_, request)) = client.asked.remove(place) else { return Ok(()) };
+        if let Some(due) = earlier.filter(|_| !local(&request)) {
+            return Err(("ClientOrder", format!("#{} is answered before #{due}", reply.tag)));
+        }
         let caller = client.caller.clone();
         match &request {
             Request::Write { write, .. } => {
@@ -260,7 +270,7 @@ impl Replica {
     /// Whether a restored or resumed watch may be replaying what it missed.
     fn restoring(&self, client: ClientId) -> bool {
         self.clients.get(&client).is_some_and(|client| {
-            client.asked.values().any(|request| {
+            client.asked.iter().any(|(_, request)| {
                 matches!(request, Request::Watch(WatchRequest::Restore { .. } | WatchRequest::Resume { .. }))
             })
         })

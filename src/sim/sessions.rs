@@ -1,8 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::node::{Attach, Delivery};
-use crate::peer::Answer;
+use crate::peer::{Answer, ReadLevel, Request};
 use crate::types::{SessionId, Time, Zxid};
 
 use super::Failure;
@@ -28,7 +28,8 @@ struct State {
 struct Attached {
     session: SessionId,
     last_event: Zxid,
-    last_tag: u64,
+    /// The requests without an answer, in the order in which they were sent, and whether they wait for their turn.
+    asked: VecDeque<(u64, bool)>,
 }
 
 #[derive(Default)]
@@ -57,6 +58,14 @@ impl SessionCheck {
         if let Some(known) = self.lock().sessions.get_mut(&session) {
             // What was on its way when the connection broke was never seen by it.
             known.shown = known.shown.min(attach.last_seen);
+        }
+    }
+
+    /// A client sends a request.
+    pub(super) fn asked(&self, connection: u64, tag: u64, request: &Request) {
+        let ordered = !matches!(request, Request::Read { level: ReadLevel::Local, .. });
+        if let Some(attached) = self.lock().attached.get_mut(&connection) {
+            attached.asked.push_back((tag, ordered));
         }
     }
 
@@ -93,17 +102,19 @@ impl State {
                 if known.ended {
                     return Err(("SessionEnds", format!("session {session} has ended and is back")));
                 }
-                self.attached.insert(connection, Attached { session, last_event: Zxid::ZERO, last_tag: 0 });
+                self.attached
+                    .insert(connection, Attached { session, last_event: Zxid::ZERO, asked: VecDeque::new() });
             }
             Delivery::Reply(reply) => {
                 let Some(attached) = self.attached.get_mut(&connection) else {
                     return Err(("ConnectedFirst", format!("{reply:?} comes before the session")));
                 };
-                if reply.tag <= attached.last_tag {
-                    let what = format!("reply #{} comes after #{}", reply.tag, attached.last_tag);
-                    return Err(("ClientOrder", what));
+                let place = attached.asked.iter().position(|(tag, _)| *tag == reply.tag);
+                let due = attached.asked.iter().find(|(_, ordered)| *ordered).map(|(tag, _)| *tag);
+                let answered = place.and_then(|place| attached.asked.remove(place));
+                if answered.is_none_or(|(tag, ordered)| ordered && due != Some(tag)) {
+                    return Err(("ClientOrder", format!("#{} is answered, {due:?} is due", reply.tag)));
                 }
-                attached.last_tag = reply.tag;
                 let Some(known) = self.sessions.get_mut(&attached.session) else { return Ok(()) };
                 // The answer to a write that was sent again is as old as the write.
                 let reads = !matches!(reply.result, Ok(Answer::Written(_)) | Err(_));

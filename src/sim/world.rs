@@ -566,10 +566,6 @@ impl Inner {
     pub(super) fn checker(&self) -> &Checker {
         &self.checker
     }
-
-    pub(super) fn config(&self) -> &WorldConfig {
-        &self.config
-    }
 }
 
 /// What a world counts.
