@@ -107,15 +107,18 @@ impl Looking {
     }
 
     /// The candidate to vote for at `now`: of those that are heard and hear, with a history not older than this
-    /// server's, the largest vote; those that seem to reach no quorum after all others.
+    /// server's, the largest vote; where some seem to reach a quorum, those that seem not to after all others.
     pub(super) fn best(&self, config: &ElectionConfig, round: u64, now: Time) -> Option<Vote> {
         let own = self.candidate?;
         let others =
             self.candidates(config, round).filter(|(_, _, vote)| vote.freshness() >= own.freshness());
         let myself = (config.quorum.weight(config.server) > 0).then_some((self.connected, self.since, own));
-        let best = others
-            .chain(myself)
-            .map(|(connected, since, vote)| (connected || now < since + config.grace(), vote))
+        let standing: Vec<(bool, Time, Vote)> = others.chain(myself).collect();
+        // While none reaches a quorum there is nobody to prefer, and a vote that moves to and fro helps nobody.
+        let hopeless = !standing.iter().any(|(connected, ..)| *connected);
+        let best = standing
+            .into_iter()
+            .map(|(connected, since, vote)| (hopeless || connected || now < since + config.grace(), vote))
             .max();
         best.map(|(_, vote)| vote)
     }

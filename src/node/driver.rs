@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered, SelectAll};
 use futures::{FutureExt as _, StreamExt as _};
 
@@ -49,10 +50,10 @@ pub(super) struct Driver {
     clock: Arc<dyn Clock>,
     commands: mpsc::Receiver<Command>,
     frames: BoxStream<'static, (ServerId, Bytes)>,
-    /// What clients ask; `None` as the last of each.
-    requests: SelectAll<BoxStream<'static, (ClientId, Option<(u64, Request)>)>>,
+    /// What clients ask.
+    requests: SelectAll<BoxStream<'static, Asked>>,
     clients: BTreeMap<ClientId, Outbound>,
-    io: FuturesUnordered<Pin<Box<dyn Future<Output = Result<Completion, StorageError>> + Send>>>,
+    io: FuturesUnordered<BoxFuture<'static, Result<Completion, StorageError>>>,
     /// What was completed while outputs were carried out.
     completed: VecDeque<Result<Completion, StorageError>>,
     alarm: Option<(Time, Sleep)>,
@@ -60,6 +61,9 @@ pub(super) struct Driver {
     observer: Option<Arc<dyn Observer>>,
     stopping: bool,
 }
+
+/// Who asked, what, and under which number of its own; `None` when the client is gone.
+type Asked = (ClientId, Option<(u64, Request)>);
 
 /// What the storage has done.
 enum Completion {
@@ -264,6 +268,7 @@ impl Driver {
                     events::trace(self.server, &event);
                     self.events.retain_mut(|sink| sink.offer(&event));
                 }
+                Output::Halt(why) => return Err(why.into()),
             }
         }
         Ok(any)

@@ -32,8 +32,8 @@ pub enum NodeError {
     /// What was recovered does not make a server; nothing was changed.
     #[error(transparent)]
     Peer(#[from] PeerError),
-    /// The peer stopped for good.
-    #[error("the server halted: {0}")]
+    /// The server found that it must not go on; starting it again on the same data ends the same way.
+    #[error(transparent)]
     Halted(#[from] Halt),
     /// The transport was closed under the server; start the server again with an open one.
     #[error("the transport was closed; start the server again with an open one")]

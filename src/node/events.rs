@@ -83,6 +83,7 @@ pub(super) fn trace(server: ServerId, event: &PeerEvent) {
         PeerEvent::LearnerSync { learner, mode, from } => {
             info!(%server, %learner, mode, %from, "a learner is brought level");
         }
+        PeerEvent::LinkReset { peer, why } => info!(%server, %peer, why, "a link was lost"),
         PeerEvent::PeerMisbehaved { peer, what } => warn!(%server, %peer, %what, "a peer misbehaved"),
         other => debug!(%server, event = ?other),
     }

@@ -10,12 +10,19 @@ mod connection;
 mod driver;
 mod error;
 mod events;
+#[cfg(test)]
+pub(crate) mod manual_clock;
 mod observe;
 mod recovery;
+#[cfg(test)]
+mod tests;
 
+use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use futures::channel::{mpsc, oneshot};
 
@@ -71,7 +78,7 @@ impl Node {
         transport: Arc<dyn Transport>,
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
-    ) -> Result<(Self, impl Future<Output = Result<(), NodeError>> + Send + use<>), ConfigError> {
+    ) -> Result<(Self, NodeDriver), ConfigError> {
         Self::start_with(config, transport, storage, clock, None)
     }
 
@@ -86,7 +93,7 @@ impl Node {
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
-    ) -> Result<(Self, impl Future<Output = Result<(), NodeError>> + Send + use<>), ConfigError> {
+    ) -> Result<(Self, NodeDriver), ConfigError> {
         Self::start_with(config, transport, storage, clock, Some(observer))
     }
 
@@ -96,7 +103,7 @@ impl Node {
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
         observer: Option<Arc<dyn Observer>>,
-    ) -> Result<(Self, impl Future<Output = Result<(), NodeError>> + Send + use<>), ConfigError> {
+    ) -> Result<(Self, NodeDriver), ConfigError> {
         config.validate()?;
         // Transactions of this server's last life may still be on their way, with the connections of that
         // life in them. Seed and wall clock together keep the numbers apart.
@@ -114,7 +121,7 @@ impl Node {
             let peer = recovery::recover(&shared.config, storage.as_ref(), clock.as_ref()).await?;
             Driver::new(peer, shared, transport, storage, clock, receiver, observer).await
         };
-        Ok((node, run))
+        Ok((node, NodeDriver(Box::pin(run))))
     }
 
     /// The server's number.
@@ -179,6 +186,25 @@ impl Node {
     /// room. What can wait is bounded by the number of connections and of callers.
     fn command(&self, command: Command) -> Result<(), NodeStopped> {
         self.commands.clone().try_send(command).map_err(|_| NodeStopped)
+    }
+}
+
+/// The work of a [`Node`], as a future to spawn on any executor; resolves when the server has stopped, and
+/// says why.
+#[must_use = "a server does nothing unless its driver is spawned"]
+pub struct NodeDriver(Pin<Box<dyn Future<Output = Result<(), NodeError>> + Send>>);
+
+impl Future for NodeDriver {
+    type Output = Result<(), NodeError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for NodeDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeDriver")
     }
 }
 

@@ -25,6 +25,8 @@ mod saving;
 mod serving;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -85,7 +85,8 @@ impl Deadlines {
         self.observe(now);
         let awake = self.awake(now);
         let Some(entry) = self.entries.get_mut(&id) else { return false };
-        entry.deadline = entry.deadline.max(awake + entry.timeout);
+        // Not earlier than before: the awake clock never goes backwards.
+        entry.deadline = awake + entry.timeout;
         true
     }
 

@@ -137,6 +137,8 @@ fn a_gap_within_the_guard_is_no_stall() {
     let mut deadlines = Deadlines::new(GUARD);
     deadlines.insert(at(0), id(1), millis(900));
     assert_eq!(expired(&mut deadlines, at(1_000)), [1]);
+    deadlines.insert(at(1_000), id(2), millis(900));
+    assert_eq!(expired(&mut deadlines, Time::from_micros(2_000_001)), NOBODY);
 }
 
 #[test]

@@ -91,6 +91,21 @@ fn a_snapshot_that_ends_early_or_late_is_refused() {
 }
 
 #[test]
+fn sessions_out_of_order_are_refused() {
+    let mut sessions = Sessions::new();
+    for id in [1, 2] {
+        sessions.create(SessionId::from_u64(id), 100, Password::new([0; 16]));
+    }
+    let saved = save(&mut sessions, 64);
+    let (header, rest) = saved.split_at(9);
+    let (records, digest) = rest.split_at(rest.len() - 8);
+    let (one, two) = records.split_at(records.len() / 2);
+    assert_eq!(load(&[header, one, two, digest].concat(), 64).unwrap().len(), 2);
+    let swapped = [header, two, one, digest].concat();
+    assert_eq!(load(&swapped, 64).unwrap_err(), RestoreError::Damaged(9 + two.len() as u64));
+}
+
+#[test]
 fn a_snapshot_of_another_version_is_refused() {
     assert_eq!(load(&[9], 1).unwrap_err(), RestoreError::Version(9));
 }
@@ -235,6 +250,7 @@ fn multis_nested_without_end_are_refused_and_overflow_no_stack() {
         body.push(7);
         body.extend_from_slice(&1u64.to_le_bytes());
     }
+    body.push(6);
     let mut bytes = vec![1];
     bytes.extend_from_slice(&1u64.to_le_bytes());
     bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());

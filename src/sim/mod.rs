@@ -4,6 +4,7 @@ mod chaos;
 mod check;
 mod clock;
 mod connector;
+pub mod disk;
 mod executor;
 mod eye;
 mod failure;

@@ -123,9 +123,15 @@ impl Store {
                 LogOp::Append(entries) => self.log.extend(entries),
                 LogOp::CurrentEpoch(_) => self.standing = Standing::Whole,
                 LogOp::AcceptedEpoch(_) => {}
-                LogOp::TruncateAfter(_) | LogOp::ResetTo(_) | LogOp::PurgeUpTo(_) => {
+                LogOp::TruncateAfter(at) => {
+                    self.unfinished.take_if(|(zxid, _)| *zxid > at);
                     self.drop_what_the_outline_lacks();
                 }
+                LogOp::ResetTo(_) => {
+                    self.unfinished = None;
+                    self.drop_what_the_outline_lacks();
+                }
+                LogOp::PurgeUpTo(_) => self.drop_what_the_outline_lacks(),
             }
         }
         Ok(())

@@ -1,12 +1,15 @@
 //! Layer 4: where the durable state lives.
 
 pub mod conformance;
+mod file;
+pub mod fs;
 mod memory;
 mod outline;
 
 use async_trait::async_trait;
 use thiserror::Error;
 
+pub use file::{FileStorage, FileStorageOptions, IfEmpty, RecoveryPolicy};
 pub use memory::MemoryStorage;
 
 use crate::types::{LogEntry, Recovered, SnapshotChunk, WriteBatch, Zxid};
@@ -30,7 +33,8 @@ use crate::types::{LogEntry, Recovered, SnapshotChunk, WriteBatch, Zxid};
 ///    log, or the log's start. One at another position is a foreign history's (or the log has yet to reach
 ///    it): it can be read, and [`LogOp::ResetTo`](crate::LogOp::ResetTo) can make it the history, but after a
 ///    restart it is gone. [`LogOp::TruncateAfter`](crate::LogOp::TruncateAfter) removes every snapshot beyond its
-///    position.
+///    position, [`LogOp::ResetTo`](crate::LogOp::ResetTo) every other one; an unfinished one too: its next chunk is
+///    refused.
 /// 6. A [`Suspect`](crate::Standing::Suspect) storage stays so across restarts, until a
 ///    [`LogOp::CurrentEpoch`](crate::LogOp::CurrentEpoch) is durable: a leader has brought it level then.
 ///

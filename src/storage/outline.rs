@@ -24,6 +24,11 @@ struct Run {
 }
 
 impl Outline {
+    /// The outline of no entries behind `start`.
+    pub(crate) fn starting_at(start: Zxid) -> Self {
+        Self { start, ..Self::default() }
+    }
+
     /// Takes a step, if the state admits it; otherwise says why not and changes nothing.
     ///
     /// The rules are those of ZAB's histories: entries leave no gap, epochs never go back, the current epoch is at

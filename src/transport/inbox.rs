@@ -191,3 +191,56 @@ fn wake(wakers: Vec<Waker>) {
         waker.wake();
     }
 }
+
+#[cfg(all(test, feature = "tokio"))]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::task::noop_waker_ref;
+
+    use super::*;
+
+    const ONE: ServerId = ServerId::new(1);
+    const TWO: ServerId = ServerId::new(2);
+    const SMALL: QueueLimit = QueueLimit { frames: 2, bytes: 10 };
+
+    fn frame(len: usize) -> Bytes {
+        Bytes::from(vec![0; len])
+    }
+
+    #[test]
+    fn a_sender_without_room_waits_for_a_receive_and_others_do_not_wait_for_it() {
+        let inbox = Inbox::new(SMALL, SMALL);
+        assert_eq!(inbox.put(ONE, Lane::Bulk, frame(1)).now_or_never(), Some(true));
+        assert_eq!(inbox.put(ONE, Lane::Bulk, frame(2)).now_or_never(), Some(true));
+        let mut context = Context::from_waker(noop_waker_ref());
+        let mut third = Box::pin(inbox.put(ONE, Lane::Bulk, frame(3)));
+        assert!(third.poll_unpin(&mut context).is_pending());
+        assert_eq!(inbox.put(TWO, Lane::Bulk, frame(4)).now_or_never(), Some(true));
+        assert_eq!(inbox.put(ONE, Lane::Urgent, frame(5)).now_or_never(), Some(true));
+        assert_eq!(inbox.recv().now_or_never(), Some(Some((ONE, frame(5)))));
+        assert!(third.poll_unpin(&mut context).is_pending());
+        assert_eq!(inbox.recv().now_or_never(), Some(Some((ONE, frame(1)))));
+        assert_eq!(third.poll_unpin(&mut context), Poll::Ready(true));
+    }
+
+    #[test]
+    fn a_sender_waits_for_room_in_bytes_too() {
+        let inbox = Inbox::new(SMALL, SMALL);
+        assert_eq!(inbox.put(ONE, Lane::Bulk, frame(8)).now_or_never(), Some(true));
+        assert_eq!(inbox.put(ONE, Lane::Bulk, frame(3)).now_or_never(), None);
+        assert_eq!(inbox.put(ONE, Lane::Bulk, frame(2)).now_or_never(), Some(true));
+    }
+
+    #[test]
+    fn a_sender_that_waits_is_sent_away_when_the_inbox_closes() {
+        let inbox = Inbox::new(SMALL, SMALL);
+        assert!(inbox.offer(ONE, Lane::Bulk, frame(10)));
+        let mut waiting = Box::pin(inbox.put(ONE, Lane::Bulk, frame(1)));
+        let mut context = Context::from_waker(noop_waker_ref());
+        assert!(waiting.poll_unpin(&mut context).is_pending());
+        inbox.close();
+        assert_eq!(waiting.poll_unpin(&mut context), Poll::Ready(false));
+        assert!(!inbox.offer(ONE, Lane::Bulk, frame(1)));
+        assert_eq!(inbox.recv().now_or_never(), Some(None));
+    }
+}

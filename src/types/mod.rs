@@ -4,6 +4,7 @@ mod acl;
 mod change;
 mod create_mode;
 mod error_code;
+mod flat;
 mod id;
 mod log;
 mod path;

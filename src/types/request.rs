@@ -82,7 +82,7 @@ pub enum Write {
         expected: Expected,
     },
     /// All of these or none, at one zxid; each is judged against the effect of those before it.
-    Multi(Vec<Write>),
+    Multi(#[serde(deserialize_with = "super::flat::flat")] Vec<Write>),
 }
 
 /// What a write came to.
@@ -110,7 +110,7 @@ pub enum Written {
     /// The check held.
     Checked,
     /// The results of a multi, in order.
-    Multi(Vec<Written>),
+    Multi(#[serde(deserialize_with = "super::flat::flat")] Vec<Written>),
 }
 
 /// Why a write was not executed. Nothing changed.
@@ -174,7 +174,7 @@ pub enum Read {
         path: RequestPath,
     },
     /// Several reads of one state; each succeeds or fails by itself.
-    Many(Vec<Read>),
+    Many(#[serde(deserialize_with = "super::flat::flat")] Vec<Read>),
 }
 
 /// A position among the children of a node. It is kept by the replicated state, so that it means the
@@ -237,7 +237,7 @@ pub enum Found {
     /// How many nodes there are below.
     Count(u64),
     /// The results of [`Read::Many`], in order.
-    Many(Vec<Result<Found, ErrorCode>>),
+    Many(#[serde(deserialize_with = "super::flat::flat")] Vec<Result<Found, ErrorCode>>),
 }
 
 /// Who asks: the session, and what its connection has proved to be.

@@ -98,7 +98,7 @@ pub enum Txn {
     /// A check held; nothing changes.
     Check,
     /// All of these, at one zxid.
-    Multi(Vec<Txn>),
+    Multi(#[serde(deserialize_with = "super::flat::flat")] Vec<Txn>),
     /// A session begins. Its id is this transaction's zxid.
     CreateSession {
         /// Its timeout in milliseconds.

@@ -10,7 +10,7 @@ use super::tables::{Kind, Kinds, Table};
 ///
 /// A client has each kind of watch at most once at a path: leaving it again changes nothing. What an event costs
 /// depends on the depth of its path and on who hears of it, not on how many other watches there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watches {
     data: Table,
     child: Table,
@@ -33,7 +33,16 @@ impl Watches {
     /// No watches.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            data: Table::default(),
+            child: Table::default(),
+            persistent: Table::default(),
+            recursive: Table::of_subtrees(),
+            clients: BTreeMap::new(),
+            count: 0,
+            hearers: Vec::new(),
+            before: Vec::new(),
+        }
     }
 
     /// Leaves a one-shot watch on the data and the existence of a node, which needs not exist: what `get` of a
@@ -184,11 +193,7 @@ impl Watches {
         }
         self.data.remove_all(text);
         take(&mut self.hearers, &self.persistent, text);
-        if !self.recursive.is_empty() {
-            for ancestor in upwards(text) {
-                take(&mut self.hearers, &self.recursive, ancestor);
-            }
-        }
+        self.hearers.extend(self.recursive.subtrees(text));
         order(&mut self.hearers);
     }
 
@@ -233,14 +238,10 @@ impl Watches {
     }
 }
 
-/// `path` and the paths of its ancestors, up to the root.
-pub(super) fn upwards(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| match path.rsplit_once('/') {
-        _ if *path == "/" => None,
-        Some(("", _)) => Some("/"),
-        Some((parent, _)) => Some(parent),
-        None => None,
-    })
+impl Default for Watches {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// The kinds that a client means when it removes or looks for watches.
@@ -255,9 +256,7 @@ fn meant_by(target: WatchTarget) -> Kinds {
 }
 
 fn take(hearers: &mut Vec<ClientId>, table: &Table, path: &str) {
-    if let Some((_, watchers)) = table.get(path) {
-        hearers.extend(watchers);
-    }
+    hearers.extend(table.get(path).into_iter().flatten());
 }
 
 fn order(hearers: &mut Vec<ClientId>) {

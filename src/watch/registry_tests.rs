@@ -332,6 +332,7 @@ proptest! {
                 .collect();
             let expected = model.0.iter().map(|(client, path, _)| (*client, path.clone())).collect();
             prop_assert_eq!(listed, expected);
+            prop_assert!(watches.by_client().all(|(_, mut paths)| paths.next().is_some()));
         }
     }
 }

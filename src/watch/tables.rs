@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
@@ -26,6 +26,8 @@ pub(super) struct Kinds(u8);
 pub(super) struct Table {
     // Look-ups only; listings are sorted.
     watchers: HashMap<ZnodePath, Watchers>,
+    /// How many of the paths are so long, in a table that is asked for ancestors.
+    lengths: Option<BTreeMap<usize, usize>>,
 }
 
 /// The clients at one path, in order. Most paths have one, which takes no memory of its own.
@@ -73,10 +75,28 @@ impl Kinds {
 }
 
 impl Table {
-    /// The watchers of `path`, in order, and the table's own copy of the path.
-    pub(super) fn get(&self, path: &str) -> Option<(&ZnodePath, impl Iterator<Item = ClientId>)> {
-        let (path, watchers) = self.watchers.get_key_value(path)?;
-        Some((path, watchers.iter()))
+    /// A table that answers [`subtrees`](Self::subtrees).
+    pub(super) fn of_subtrees() -> Self {
+        Self { lengths: Some(BTreeMap::new()), ..Self::default() }
+    }
+
+    /// The watchers of `path` and of its ancestors.
+    ///
+    /// Ancestors as long as no watched path are passed over: what a deep path costs is its depth, not that times
+    /// its length.
+    pub(super) fn subtrees(&self, path: &str) -> impl Iterator<Item = ClientId> {
+        let lengths = self.lengths.iter().filter(|lengths| !lengths.is_empty());
+        lengths.flat_map(move |lengths| {
+            upwards(path)
+                .filter(|ancestor| lengths.contains_key(&ancestor.len()))
+                .filter_map(|ancestor| self.get(ancestor))
+                .flatten()
+        })
+    }
+
+    /// The watchers of `path`, in order.
+    pub(super) fn get(&self, path: &str) -> Option<impl Iterator<Item = ClientId>> {
+        self.watchers.get(path).map(Watchers::iter)
     }
 
     /// The table's own copy of a path that is watched.
@@ -84,28 +104,36 @@ impl Table {
         self.watchers.get_key_value(path).map(|(path, _)| path)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.watchers.is_empty()
-    }
-
     pub(super) fn insert(&mut self, path: ZnodePath, client: ClientId) {
-        match self.watchers.get_mut(&path) {
-            Some(watchers) => watchers.insert(client),
-            None => {
-                self.watchers.insert(path, Watchers::One(client));
-            }
+        if let Some(watchers) = self.watchers.get_mut(&path) {
+            watchers.insert(client);
+            return;
         }
+        if let Some(lengths) = &mut self.lengths {
+            *lengths.entry(path.as_str().len()).or_default() += 1;
+        }
+        self.watchers.insert(path, Watchers::One(client));
     }
 
     pub(super) fn remove(&mut self, path: &str, client: ClientId) {
         let Some(watchers) = self.watchers.get_mut(path) else { return };
         if watchers.remove(client) {
-            self.watchers.remove(path);
+            self.remove_all(path);
         }
     }
 
     pub(super) fn remove_all(&mut self, path: &str) {
-        self.watchers.remove(path);
+        if self.watchers.remove(path).is_none() {
+            return;
+        }
+        if let Some(lengths) = &mut self.lengths
+            && let Some(count) = lengths.get_mut(&path.len())
+        {
+            *count -= 1;
+            if *count == 0 {
+                lengths.remove(&path.len());
+            }
+        }
     }
 }
 
@@ -141,4 +169,14 @@ impl Watchers {
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
+}
+
+/// `path` and the paths of its ancestors, up to the root.
+fn upwards(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| match path.rsplit_once('/') {
+        _ if *path == "/" => None,
+        Some(("", _)) => Some("/"),
+        Some((parent, _)) => Some(parent),
+        None => None,
+    })
 }

@@ -54,11 +54,15 @@ pub(super) struct Saving {
 impl Core {
     pub(super) fn new(config: ZabConfig, recovered: Recovered, mut rng: SeededRng) -> Self {
         let life = rng.next_u64();
+        let (accepted, current, tip) = (recovered.accepted_epoch, recovered.current_epoch, recovered.tip());
+        let suspect = matches!(recovered.standing, Standing::Suspect(_));
+        let history = History::new(recovered, config.window);
         Self {
-            accepted: recovered.accepted_epoch,
-            current: recovered.current_epoch,
-            suspect: matches!(recovered.standing, Standing::Suspect(_)),
-            history: History::new(recovered, config.window),
+            accepted,
+            current,
+            // What stands behind a gap was not taken over.
+            suspect: suspect || history.tip() != tip || current > accepted,
+            history,
             config,
             now: Time::ZERO,
             rng,

@@ -370,3 +370,6 @@ impl History {
 pub(super) fn weight(entry: &LogEntry) -> usize {
     entry.payload.len() + 32
 }
+
+#[cfg(test)]
+mod tests;

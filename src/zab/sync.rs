@@ -48,3 +48,6 @@ pub(super) fn decide(history: &History, tip: Zxid, wants_snapshot: bool) -> Deci
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

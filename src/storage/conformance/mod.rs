@@ -13,7 +13,15 @@
 //! A store with a switch for its power implements [`Harness`] itself, and [`power_cut`](Harness::power_cut)
 //! drops whatever was not durable.
 
-mod cases;
+macro_rules! cases {
+    ($($name:ident),+ $(,)?) => {
+        pub(super) const CASES: &[(&str, Case)] = &[$((stringify!($name), |harness| $name(harness).boxed())),+];
+    };
+}
+
+mod log_cases;
+mod snapshot_cases;
+mod steps;
 
 use futures::executor::block_on;
 use futures::future::BoxFuture;
@@ -48,7 +56,7 @@ pub struct Outcome {
 /// Runs every case, each on a fresh store.
 pub async fn run(fresh: &(dyn Fn() -> Box<dyn Harness> + Sync)) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    for (case, body) in cases::ALL {
+    for (case, body) in log_cases::CASES.iter().chain(snapshot_cases::CASES) {
         let harness = fresh();
         outcomes.push(Outcome { case, result: body(&*harness).await });
     }

@@ -101,3 +101,43 @@ pub(super) fn decode_answer(code: u8) -> Result<(), Refusal> {
         _ => Refusal::Malformed,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_hello_is_understood_as_it_was_meant(cluster: u64, from: u64, to: u64, urgent: bool) {
+            let hello = Hello {
+                cluster: ClusterId::new(cluster),
+                from: ServerId::new(from),
+                to: ServerId::new(to),
+                lane: if urgent { Lane::Urgent } else { Lane::Bulk },
+            };
+            let bytes = hello.encode();
+            prop_assert_eq!(bytes.len(), Hello::LEN);
+            let (prefix, rest) = bytes.split_first_chunk().unwrap();
+            prop_assert_eq!(check_prefix(prefix), Some(Ok(())));
+            prop_assert_eq!(Hello::decode(rest), Ok(hello));
+        }
+
+        #[test]
+        fn no_other_bytes_are_a_hello(bytes in prop::collection::vec(any::<u8>(), 0..50)) {
+            match Hello::decode(&bytes) {
+                Ok(hello) => prop_assert_eq!(&hello.encode()[PREFIX_LEN..], bytes),
+                Err(refusal) => prop_assert_eq!(refusal, Refusal::Malformed),
+            }
+        }
+    }
+
+    #[test]
+    fn every_answer_is_understood_as_it_was_meant() {
+        for code in 0..8 {
+            assert_eq!(encode_answer(decode_answer(code)).last(), Some(&code));
+        }
+        assert_eq!(decode_answer(200), Err(Refusal::Malformed));
+    }
+}

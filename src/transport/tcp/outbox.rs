@@ -213,3 +213,48 @@ impl Buf for Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_batch_reads_as_its_frames_one_behind_the_other(
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 1..20),
+            steps in prop::collection::vec(0_usize..40, 0..40),
+        ) {
+            let outbox = Outbox::new(Lane::Bulk, QueueLimit { frames: 100, bytes: 1000 });
+            for frame in &frames {
+                outbox.offer(frame.clone().into());
+            }
+            let mut expected = frames.concat();
+            let mut batch = outbox.batch().now_or_never().unwrap();
+            for step in steps {
+                prop_assert_eq!(batch.remaining(), expected.len());
+                let mut slices = [IoSlice::new(&[]); 5];
+                let filled = batch.chunks_vectored(&mut slices);
+                prop_assert_eq!(filled > 0, batch.has_remaining());
+                let seen: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+                prop_assert!(expected.starts_with(&seen) && seen.starts_with(batch.chunk()));
+                let step = step.min(batch.remaining());
+                batch.advance(step);
+                expected.drain(..step);
+            }
+            prop_assert_eq!(batch.copy_to_bytes(batch.remaining()), expected);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_the_rest_stays() {
+        let outbox = Outbox::new(Lane::Bulk, QueueLimit { frames: 100, bytes: 10 << 20 });
+        for _ in 0..3 {
+            outbox.offer(Bytes::from(vec![0; 200 << 10]));
+        }
+        assert_eq!(outbox.batch().now_or_never().unwrap().remaining(), 200 << 10);
+        assert_eq!(outbox.status().waiting, Waiting { frames: 2, bytes: 400 << 10 });
+    }
+}

@@ -1,1 +1,6 @@
-
+mod broadcast;
+mod chaos;
+mod hostile;
+mod net;
+mod recovery;
+mod synchronise;

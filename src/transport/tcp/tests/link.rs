@@ -228,6 +228,21 @@ async fn a_connection_on_which_nothing_is_heard_is_made_anew() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_gives_signs_of_life_to_the_peer() {
+    let ports = Ports::of([ONE, TWO]);
+    let mut config = ports.config(ONE, Security::LoopbackOnly);
+    config.limits.ping = Duration::from_millis(10);
+    let listener = by_hand(&ports, TWO);
+    let _one = ports.start_with(config);
+    let (mut urgent, mut bulk) = take_both_by_hand(&listener).await;
+    for stream in [&mut urgent, &mut bulk] {
+        let mut signs = [0; 12];
+        within(stream.read_exact(&mut signs)).await.unwrap();
+        assert_eq!(&signs, b"QRT~QRT~QRT~");
+    }
+}
+
+#[tokio::test]
 async fn an_idle_connection_lives_longer_than_the_silence_it_bears() {
     let ports = Ports::of([ONE, TWO]);
     let quick = |server| {
@@ -268,6 +283,8 @@ async fn what_is_no_frame_or_for_nobody_is_dropped_before_it_is_sent() {
 async fn a_closed_transport_receives_and_keeps_nothing() {
     let ports = Ports::of([ONE, TWO]);
     let one = Arc::new(ports.start(ONE));
+    one.send(TWO, Lane::Urgent, frame(1));
+    one.send(TWO, Lane::Bulk, frame(1));
     let waiting = tokio::spawn({
         let one = Arc::clone(&one);
         async move { one.recv().await }
@@ -276,6 +293,7 @@ async fn a_closed_transport_receives_and_keeps_nothing() {
     one.close();
     assert_eq!(within(waiting).await.unwrap(), None);
     assert_eq!(within(one.recv()).await, None);
+    one.send(TWO, Lane::Urgent, frame(1));
     one.send(TWO, Lane::Bulk, frame(1));
     assert!(one.links().iter().all(|link| link.waiting_frames == 0 && !link.connected), "{one:?}");
 }

@@ -106,6 +106,20 @@ async fn a_server_that_listens_at_anothers_address_is_not_taken_for_it() {
 }
 
 #[tokio::test]
+async fn a_server_with_a_wildcard_is_not_taken_for_any() {
+    let authority = Authority::new();
+    let wildcard = authority.config(&["*.00000000000000ab.quorate".to_owned()]);
+    let liar = Tls::unchecked(&wildcard, CLUSTER);
+    let honest = Tls::new(&authority.server(ONE), CLUSTER, ONE).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let stream = within(TcpStream::connect(listener.local_addr().unwrap())).await.unwrap();
+    let (accepted, _) = within(listener.accept()).await.unwrap();
+    let (_, connected) =
+        within(async { tokio::join!(liar.accept(accepted), honest.connect(stream, TWO)) }).await;
+    assert_eq!(connected.err(), Some(LinkError::Tls("it is for a wildcard".to_owned())));
+}
+
+#[tokio::test]
 async fn plaintext_on_a_port_with_tls_is_closed() {
     let authority = Authority::new();
     let ports = Ports::of([ONE, TWO]);

@@ -1,0 +1,340 @@
+//! Three servers in one thread, on a clock that jumps from deadline to deadline: every run is the same run.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::executor::{LocalPool, LocalSpawner};
+use futures::future::{AbortHandle, abortable, join_all};
+use futures::task::LocalSpawnExt as _;
+
+use super::super::{Client, ClientError, ClientOptions, SessionState, WatchItem};
+
+use crate::node::manual_clock::ManualClock;
+use crate::node::{Attach, Clock, Connection, Connector, Node, NodeConfig, OpenError};
+use crate::peer::{Ensemble, PeerConfig, Role};
+use crate::storage::MemoryStorage;
+use crate::transport::Hub;
+use crate::types::{ClusterId, CreateMode, ErrorCode, Expected, ServerId, Time, WatchEventKind};
+
+/// A place where a server runs, or will run again.
+#[derive(Clone, Default)]
+struct Place(Arc<Mutex<Option<(Node, AbortHandle)>>>);
+
+impl Place {
+    fn node(&self) -> Option<Node> {
+        self.0.lock().unwrap().as_ref().map(|(node, _)| node.clone())
+    }
+}
+
+impl Connector for Place {
+    fn open(&self, attach: Attach) -> Result<Connection, OpenError> {
+        self.node().ok_or(OpenError::Stopped)?.open(attach)
+    }
+}
+
+struct World {
+    pool: LocalPool,
+    spawner: LocalSpawner,
+    clock: ManualClock,
+    hub: Hub,
+    stores: Vec<MemoryStorage>,
+    places: Vec<Place>,
+    starts: u8,
+}
+
+impl World {
+    fn new(servers: usize) -> Self {
+        let pool = LocalPool::new();
+        let mut world = Self {
+            spawner: pool.spawner(),
+            pool,
+            clock: ManualClock::default(),
+            hub: Hub::new(ClusterId::new(5)),
+            stores: (0..servers).map(|_| MemoryStorage::new()).collect(),
+            places: (0..servers).map(|_| Place::default()).collect(),
+            starts: 0,
+        };
+        (0..servers).for_each(|index| world.start(index));
+        world
+    }
+
+    fn start(&mut self, index: usize) {
+        self.starts += 1;
+        let ids = (1..=self.stores.len() as u64).map(ServerId::new);
+        let server = ServerId::new(index as u64 + 1);
+        let seed = [self.starts; 32];
+        let peer = PeerConfig::new(self.hub.cluster(), server, Ensemble::majority(ids), seed);
+        let transport = Arc::new(self.hub.join(server));
+        let storage = Arc::new(self.stores[index].clone());
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let (node, driver) = Node::start(NodeConfig::new(peer), transport, storage, clock).unwrap();
+        let (driver, abort) = abortable(driver);
+        let running = async move {
+            if let Ok(end) = driver.await {
+                end.expect("no server stops by itself");
+            }
+        };
+        self.spawner.spawn_local(running).unwrap();
+        *self.places[index].0.lock().unwrap() = Some((node, abort));
+    }
+
+    /// Stops a server between two of its turns, without a word.
+    fn crash(&mut self, index: usize) {
+        let (_, abort) = self.places[index].0.lock().unwrap().take().expect("it runs");
+        abort.abort();
+        self.pool.run_until_stalled();
+    }
+
+    /// A client that tries server `first` first.
+    fn client(&mut self, first: usize, window: usize) -> Client {
+        let mut places = self.places.clone();
+        places.rotate_left(first);
+        let places = places.into_iter().map(|place| Arc::new(place) as Arc<dyn Connector>);
+        let options = ClientOptions { window, ..ClientOptions::new([9; 32]) };
+        let (client, driver) = Client::new(places, Arc::new(self.clock.clone()), options).unwrap();
+        self.spawner.spawn_local(driver).unwrap();
+        client
+    }
+
+    /// Lets time go by until the future is done.
+    fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
+        let done = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&done);
+        self.spawner.spawn_local(async move { *told.lock().unwrap() = Some(future.await) }).unwrap();
+        let begin = self.clock.now().time;
+        loop {
+            self.pool.run_until_stalled();
+            if let Some(outcome) = done.lock().unwrap().take() {
+                return outcome;
+            }
+            assert!(self.clock.now().time.since(begin) < Duration::from_secs(120), "nothing comes of it");
+            self.clock.advance_to_next();
+        }
+    }
+
+    fn run_for(&mut self, span: Duration) {
+        let sleep = self.clock.sleep_until(self.clock.now().time + span);
+        self.run(sleep);
+    }
+
+    /// The server that leads and serves.
+    fn leader(&mut self) -> usize {
+        for _ in 0..1_000 {
+            for index in 0..self.places.len() {
+                let Some(node) = self.places[index].node() else { continue };
+                let status = self.run(async move { node.status().await }).unwrap();
+                if status.role == Role::Leading && status.serving {
+                    return index;
+                }
+            }
+            self.run_for(Duration::from_millis(10));
+        }
+        panic!("nobody leads");
+    }
+}
+
+#[test]
+fn three_servers_elect_a_leader_and_any_of_them_answers() {
+    let mut world = World::new(3);
+    let leader = world.leader();
+    for first in 0..3 {
+        let client = world.client(first, 16);
+        let outcome = world.run(async move {
+            let path = format!("/by-{first}");
+            let created = client.create(path.as_str(), "one").await?;
+            assert_eq!(created.path.as_str(), path);
+            let stat = client.set(path.as_str(), "two").version(0).await?;
+            assert_eq!(stat.version, 1);
+            let stale = client.set(path.as_str(), "three").version(0).await.unwrap_err();
+            assert!(stale.is(ErrorCode::BadVersion));
+            let data = client.get(path.as_str()).linearizable().await?;
+            assert_eq!(data.bytes(), "two");
+            assert_eq!(client.exists("/nowhere").await?, None);
+            let multi = client.multi().check(path.as_str(), Expected::Version(1)).create(
+                "/m",
+                "",
+                CreateMode::PERSISTENT,
+            );
+            assert_eq!(multi.await?.len(), 2);
+            client.delete("/m").await?;
+            assert!(client.children("/").await?.names.iter().any(|name| **name == path[1..]));
+            client.close().await
+        });
+        assert_eq!(outcome, Ok(()), "server {first}, leader {leader}");
+    }
+    let digests: Vec<_> = (0..3)
+        .map(|index| {
+            let node = world.places[index].node().unwrap();
+            let status = world.run(async move { node.status().await }).unwrap();
+            (status.applied, status.digest)
+        })
+        .collect();
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+}
+
+#[test]
+fn writes_under_way_while_the_leader_crashes_are_executed_once_each_and_in_order() {
+    // The crash comes after more and more of the writes have been executed.
+    for progress in [0, 1, 7, 30] {
+        let mut world = World::new(3);
+        let leader = world.leader();
+        // One client at the leader itself, one at another server.
+        let clients = [world.client(leader, 64), world.client((leader + 1) % 3, 64)];
+        for (index, client) in clients.iter().enumerate() {
+            let client = client.clone();
+            let created = world.run(async move { client.create(format!("/q{index}"), "").await });
+            created.unwrap();
+        }
+        let executed = Arc::new(Mutex::new(0));
+        let told = Arc::clone(&executed);
+        let writers = clients.clone();
+        let all = async move {
+            join_all(writers.iter().enumerate().map(|(index, client)| {
+                let told = Arc::clone(&told);
+                join_all((0..40).map(move |_| {
+                    let told = Arc::clone(&told);
+                    let create = client.create(format!("/q{index}/n-"), "").sequential();
+                    async move {
+                        let created = create.await.unwrap();
+                        *told.lock().unwrap() += 1;
+                        created.path.name().to_owned()
+                    }
+                }))
+            }))
+            .await
+        };
+        let outcome = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&outcome);
+        world.spawner.spawn_local(async move { *kept.lock().unwrap() = Some(all.await) }).unwrap();
+        while *executed.lock().unwrap() < progress {
+            assert!(world.pool.try_run_one() || *executed.lock().unwrap() >= progress, "it stalls");
+        }
+        world.crash(leader);
+        let expected: Vec<String> = (0..40).map(|number| format!("n-{number:010}")).collect();
+        let waited_for = Arc::clone(&outcome);
+        let clock = world.clock.clone();
+        world.run(async move {
+            while waited_for.lock().unwrap().is_none() {
+                clock.sleep_until(clock.now().time + Duration::from_millis(10)).await;
+            }
+        });
+        // No number is missing, none was used twice, and each answer is that of its own write.
+        for names in outcome.lock().unwrap().take().unwrap() {
+            assert_eq!(names, expected);
+        }
+    }
+}
+
+#[test]
+fn what_was_acknowledged_and_its_session_survive_the_crash_of_all_servers() {
+    let mut world = World::new(3);
+    let client = world.client(0, 16);
+    let writer = client.clone();
+    let session = world.run(async move {
+        writer.create("/kept", "data").await.unwrap();
+        writer.create("/mine", "").ephemeral().await.unwrap();
+        writer.connected().await.unwrap()
+    });
+    (0..3).for_each(|index| world.crash(index));
+    assert_eq!(client.state(), SessionState::Disconnected);
+    (0..3).for_each(|index| world.start(index));
+    let reader = client.clone();
+    let (data, owner) = world.run(async move {
+        let data = reader.get("/kept").await.unwrap();
+        (data.bytes(), reader.exists("/mine").await.unwrap().unwrap().ephemeral_owner)
+    });
+    assert_eq!(data, "data");
+    assert_eq!(owner, session);
+    assert_eq!(client.session_id(), Some(session));
+}
+
+#[test]
+fn watches_miss_nothing_while_their_server_is_replaced() {
+    let mut world = World::new(3);
+    let leader = world.leader();
+    let away = (leader + 1) % 3;
+    let watcher = world.client(away, 16);
+    let writer = world.client(leader, 16);
+    let (mut lasting, one_shot) = {
+        let (watcher, writer) = (watcher.clone(), writer.clone());
+        world.run(async move {
+            writer.create("/w", "").await.unwrap();
+            let lasting = watcher.watch("/w").recursive().await.unwrap();
+            let one_shot = watcher.get("/w").watch().await.unwrap().watch;
+            (lasting, one_shot)
+        })
+    };
+    for round in 0..30 {
+        let path = format!("/w/{round}");
+        let writer = writer.clone();
+        world.run(async move { writer.create(path, "").await.unwrap() });
+        if round == 10 {
+            world.crash(away);
+        }
+    }
+    let writer = writer.clone();
+    world.run(async move { writer.set("/w", "x").await.unwrap() });
+    let fired = world.run(one_shot).unwrap();
+    assert_eq!((fired.kind, fired.path.as_str()), (WatchEventKind::DataChanged, "/w"));
+    let seen = world.run(async move {
+        let mut seen = Vec::new();
+        loop {
+            match lasting.next().await {
+                Some(WatchItem::Event(event)) if event.path.as_str() == "/w" => return seen,
+                Some(WatchItem::Event(event)) => seen.push((event.kind, event.path.name().to_owned())),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    let expected: Vec<_> = (0..30).map(|round| (WatchEventKind::Created, round.to_string())).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn ephemerals_go_with_their_session_whether_it_is_closed_or_expires() {
+    let mut world = World::new(3);
+    let owner = world.client(0, 16);
+    let silent = world.client(1, 16);
+    let other = world.client(2, 16);
+    let (closed, silent_owner, reader) = (owner.clone(), silent.clone(), other.clone());
+    world.run(async move {
+        closed.create("/closed", "").ephemeral().await.unwrap();
+        silent_owner.create("/silent", "").ephemeral().await.unwrap();
+        let gone = reader.exists("/closed").watch().await.unwrap();
+        assert!(gone.value.is_some());
+        closed.close().await.unwrap();
+        assert_eq!(gone.watch.await.unwrap().kind, WatchEventKind::Deleted);
+    });
+    assert_eq!(owner.state(), SessionState::Closed);
+    // A client that is cut off from everybody learns by itself that its session is over, and not before the
+    // others do.
+    let gone = {
+        let other = other.clone();
+        world.run(async move { other.exists("/silent").watch().await.unwrap().watch })
+    };
+    let session = silent.session_id();
+    assert!(session.is_some());
+    let mut states = silent.states();
+    for place in &silent_places(&world) {
+        drop(place.0.lock().unwrap().take().map(|(_, abort)| abort.abort()));
+    }
+    world.pool.run_until_stalled();
+    let cut_off_at = world.clock.now().time;
+    let expired_at = world.run({
+        let clock = world.clock.clone();
+        async move {
+            while states.next().await != Some(SessionState::Expired) {}
+            clock.now().time
+        }
+    });
+    assert!(expired_at >= cut_off_at + Duration::from_secs(10), "{:?}", expired_at.since(Time::ZERO));
+    drop(gone);
+    let late = world.run(async move { silent.get("/silent").await });
+    assert_eq!(late, Err(ClientError::SessionExpired));
+}
+
+/// All servers: with them gone nobody can be reached.
+fn silent_places(world: &World) -> Vec<Place> {
+    world.places.clone()
+}

@@ -1,0 +1,299 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::executor::LocalPool;
+use futures::future::RemoteHandle;
+use futures::task::LocalSpawnExt as _;
+use futures::{FutureExt as _, StreamExt as _};
+
+use super::manual_clock::ManualClock;
+use super::{Attach, Clock, Connection, Delivery, Node, NodeConfig, NodeError, NodeStopped, OpenError};
+
+use crate::peer::{Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, Request, Role};
+use crate::storage::{MemoryStorage, Storage, StorageError};
+use crate::transport::{Hub, HubTransport};
+use crate::types::{ClusterId, LogEntry, Recovered, ServerId, SnapshotChunk, WriteBatch, Written, Zxid};
+
+/// A store whose writes can be made to fail.
+#[derive(Clone)]
+struct Fragile {
+    store: MemoryStorage,
+    broken: Arc<AtomicBool>,
+}
+
+fn disk_full() -> StorageError {
+    StorageError::Full { doing: "appending to the log".to_owned() }
+}
+
+#[async_trait]
+impl Storage for Fragile {
+    async fn recover(&self) -> Result<Recovered, StorageError> {
+        self.store.recover().await
+    }
+
+    async fn write(&self, batch: WriteBatch) -> Result<(), StorageError> {
+        if self.broken.load(Ordering::Relaxed) { Err(disk_full()) } else { self.store.write(batch).await }
+    }
+
+    async fn read_log(&self, after: Zxid, limit: usize) -> Result<Vec<LogEntry>, StorageError> {
+        self.store.read_log(after, limit).await
+    }
+
+    async fn save_snapshot(&self, chunk: SnapshotChunk) -> Result<(), StorageError> {
+        self.store.save_snapshot(chunk).await
+    }
+
+    async fn read_snapshot(
+        &self,
+        at: Zxid,
+        offset: u64,
+        limit: usize,
+    ) -> Result<SnapshotChunk, StorageError> {
+        self.store.read_snapshot(at, offset, limit).await
+    }
+}
+
+/// A quorum of one.
+struct World {
+    pool: LocalPool,
+    clock: ManualClock,
+    node: Node,
+    end: RemoteHandle<Result<(), NodeError>>,
+    transport: Arc<HubTransport>,
+    storage: Fragile,
+}
+
+fn config() -> NodeConfig {
+    let server = ServerId::new(1);
+    NodeConfig::new(PeerConfig::new(ClusterId::new(1), server, Ensemble::majority([server]), [3; 32]))
+}
+
+impl World {
+    fn new(config: NodeConfig) -> Self {
+        Self::on(config, Fragile { store: MemoryStorage::new(), broken: Arc::default() })
+    }
+
+    fn on(config: NodeConfig, storage: Fragile) -> Self {
+        let pool = LocalPool::new();
+        let clock = ManualClock::default();
+        let transport = Arc::new(Hub::new(ClusterId::new(1)).join(ServerId::new(1)));
+        let shared_clock: Arc<dyn Clock> = Arc::new(clock.clone());
+        let (node, driver) =
+            Node::start(config, Arc::clone(&transport) as _, Arc::new(storage.clone()), shared_clock)
+                .unwrap();
+        let end = pool.spawner().spawn_local_with_handle(driver).unwrap();
+        let mut world = Self { pool, clock, node, end, transport, storage };
+        world.settle();
+        world
+    }
+
+    /// Lets everything run, and two seconds go by.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            self.pool.run_until_stalled();
+            self.clock.advance(Duration::from_millis(10));
+        }
+        self.pool.run_until_stalled();
+    }
+
+    fn connect(&mut self) -> Connection {
+        let attach =
+            Attach { resume: None, timeout_millis: 30_000, last_seen: Zxid::ZERO, identities: Vec::new() };
+        let mut connection = self.node.open(attach).unwrap();
+        self.pool.run_until_stalled();
+        let first = connection.next().now_or_never();
+        assert!(matches!(first, Some(Some(Delivery::Connected(_)))), "{first:?}");
+        connection
+    }
+
+    fn send(&mut self, connection: &mut Connection, tag: u64, request: Request) {
+        connection.send(tag, request).now_or_never().expect("there is room").unwrap();
+        self.pool.run_until_stalled();
+    }
+
+    fn end(&mut self) -> Option<Result<(), NodeError>> {
+        self.pool.run_until_stalled();
+        (&mut self.end).now_or_never()
+    }
+}
+
+fn deliveries(connection: &mut Connection) -> Vec<Delivery> {
+    std::iter::from_fn(|| connection.next().now_or_never().flatten()).collect()
+}
+
+fn create(path: &str) -> Request {
+    let write = crate::types::Write::Create {
+        path: path.into(),
+        data: None,
+        acl: crate::types::Acl::open(),
+        mode: crate::types::CreateMode::PERSISTENT,
+    };
+    Request::Write { write, number: None }
+}
+
+#[test]
+fn a_quorum_of_one_leads_and_answers() {
+    let mut world = World::new(config());
+    let mut connection = world.connect();
+    world.send(&mut connection, 7, create("/a"));
+    let answers = deliveries(&mut connection);
+    assert!(
+        matches!(&answers[..], [Delivery::Reply(reply)]
+            if reply.tag == 7 && matches!(reply.result, Ok(Answer::Written(Written::Created { .. })))),
+        "{answers:?}"
+    );
+    let node = world.node.clone();
+    let status = world.pool.run_until(async move { node.status().await }).unwrap();
+    assert_eq!((status.role, status.serving, status.clients), (Role::Leading, true, 1));
+}
+
+#[test]
+fn a_storage_that_fails_stops_the_server_with_its_cause() {
+    let mut world = World::new(config());
+    let mut connection = world.connect();
+    world.storage.broken.store(true, Ordering::Relaxed);
+    world.send(&mut connection, 1, create("/a"));
+    assert_eq!(world.end(), Some(Err(NodeError::Storage(disk_full()))));
+    assert_eq!(deliveries(&mut connection), [Delivery::Closed(CloseReason::NotServing)]);
+    let node = world.node.clone();
+    assert_eq!(world.pool.run_until(async move { node.status().await }), Err(NodeStopped));
+    let attach = Attach { resume: None, timeout_millis: 1, last_seen: Zxid::ZERO, identities: Vec::new() };
+    assert_eq!(world.node.open(attach).unwrap_err(), OpenError::Stopped);
+}
+
+#[test]
+fn a_shutdown_ends_well_and_tells_the_clients() {
+    let mut world = World::new(config());
+    let mut connection = world.connect();
+    world.node.shutdown();
+    world.node.shutdown();
+    assert_eq!(world.end(), Some(Ok(())));
+    assert_eq!(deliveries(&mut connection), [Delivery::Closed(CloseReason::NotServing)]);
+    world.node.shutdown();
+}
+
+#[test]
+fn a_server_without_handles_shuts_down() {
+    let world = World::new(config());
+    let World { mut pool, node, mut end, .. } = world;
+    let other = node.clone();
+    drop(node);
+    pool.run_until_stalled();
+    assert!((&mut end).now_or_never().is_none());
+    drop(other);
+    pool.run_until_stalled();
+    assert_eq!(end.now_or_never(), Some(Ok(())));
+}
+
+#[test]
+fn what_was_written_is_there_after_a_restart() {
+    let mut world = World::new(config());
+    let mut connection = world.connect();
+    world.send(&mut connection, 1, create("/a"));
+    assert_eq!(deliveries(&mut connection).len(), 1);
+    let mut world = World::on(config(), world.storage.clone());
+    let mut connection = world.connect();
+    world.send(&mut connection, 1, create("/a"));
+    let answers = deliveries(&mut connection);
+    assert!(matches!(&answers[..], [Delivery::Reply(reply)] if reply.result.is_err()), "{answers:?}");
+}
+
+#[test]
+fn the_state_is_restored_from_a_snapshot_that_comes_in_pieces() {
+    let mut config = config();
+    config.peer.limits.snapshot_every = 20;
+    config.peer.limits.snapshot_chunk = 100;
+    let mut world = World::new(config.clone());
+    let mut connection = world.connect();
+    for tag in 0..50 {
+        world.send(&mut connection, tag, create(&format!("/{tag}")));
+    }
+    world.settle();
+    let recovered = futures::executor::block_on(world.storage.recover()).unwrap();
+    assert!(recovered.snapshot.is_some(), "a snapshot was saved");
+    let digest = |world: &mut World| {
+        let node = world.node.clone();
+        let status = world.pool.run_until(async move { node.status().await }).unwrap();
+        status.znodes
+    };
+    let before = digest(&mut world);
+    let mut world = World::on(config, world.storage.clone());
+    assert_eq!(digest(&mut world), before);
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_closed_as_overloaded_and_the_others_go_on() {
+    let mut config = config();
+    config.outbound = 8;
+    let mut world = World::new(config);
+    let mut greedy = world.connect();
+    let mut modest = world.connect();
+    for tag in 0..20 {
+        world.send(&mut greedy, tag, Request::Ping);
+    }
+    let taken = deliveries(&mut greedy);
+    assert_eq!(taken.last(), Some(&Delivery::Closed(CloseReason::Overloaded)));
+    assert!(taken.len() <= 8 + 2, "{} deliveries waited", taken.len());
+    world.send(&mut modest, 1, Request::Ping);
+    assert!(matches!(&deliveries(&mut modest)[..], [Delivery::Reply(_)]));
+}
+
+#[test]
+fn connections_are_counted_while_they_last() {
+    let mut config = config();
+    config.connections = 2;
+    let mut world = World::new(config);
+    let _one = world.connect();
+    let two = world.connect();
+    let attach = Attach { resume: None, timeout_millis: 1, last_seen: Zxid::ZERO, identities: Vec::new() };
+    assert_eq!(world.node.open(attach).unwrap_err(), OpenError::Full);
+    drop(two);
+    world.pool.run_until_stalled();
+    let _three = world.connect();
+}
+
+#[test]
+fn events_tell_how_the_server_came_to_lead() {
+    let mut world = World::new(config());
+    let mut events = world.node.events();
+    world.node.shutdown();
+    world.pool.run_until_stalled();
+    assert_eq!(events.next().now_or_never(), Some(None), "nothing happened since, and the server is gone");
+
+    let storage = Fragile { store: MemoryStorage::new(), broken: Arc::default() };
+    let pool = LocalPool::new();
+    let clock = ManualClock::default();
+    let transport = Arc::new(Hub::new(ClusterId::new(1)).join(ServerId::new(1)));
+    let (node, driver) =
+        Node::start(config(), transport, Arc::new(storage.clone()), Arc::new(clock.clone())).unwrap();
+    let events = node.events();
+    let end = pool.spawner().spawn_local_with_handle(driver).unwrap();
+    let transport = Arc::clone(&world.transport);
+    let mut world = World { pool, clock, node, end, transport, storage };
+    world.settle();
+    world.node.shutdown();
+    world.pool.run_until_stalled();
+    let events: Vec<PeerEvent> = futures::executor::block_on(events.collect());
+    assert!(events.iter().any(|event| matches!(event, PeerEvent::Serving { .. })), "{events:?}");
+}
+
+#[test]
+fn a_transport_that_is_closed_under_the_server_stops_it() {
+    let hub = Hub::new(ClusterId::new(1));
+    let transport = Arc::new(hub.join(ServerId::new(1)));
+    let storage = Arc::new(MemoryStorage::new());
+    let clock = Arc::new(ManualClock::default());
+    let (_node, driver) = Node::start(config(), transport, storage, clock).unwrap();
+    // Joining a second time closes the first transport.
+    let _second = hub.join(ServerId::new(1));
+    assert_eq!(futures::executor::block_on(driver), Err(NodeError::TransportClosed));
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused() {
+    let mut config = config();
+    config.outbound = 0;
+    assert_eq!(config.validate(), Err(ConfigError::ZeroLimit("outbound")));
+}

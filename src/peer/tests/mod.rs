@@ -1,0 +1,4 @@
+mod cluster;
+mod mission;
+mod order;
+mod sessions;
