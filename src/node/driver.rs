@@ -263,7 +263,6 @@ impl Driver {
                         outbound.close(reason);
                     }
                 }
-                Output::Halt(halt) => return Err(halt.into()),
                 Output::Event(event) => {
                     events::trace(self.server, &event);
                     self.events.retain_mut(|sink| sink.offer(&event));

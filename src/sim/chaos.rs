@@ -1,9 +1,9 @@
-use std::future::IntoFuture as _;
 use std::time::Duration;
 
-use crate::types::{ServerId, Time};
+use crate::types::{ErrorCode, ServerId, Time};
 
 use super::check::Seen;
+use super::disk;
 use super::{Actor, Failure, Fault, LinkFaults, Plan, Process, World};
 
 impl World {
@@ -98,9 +98,17 @@ impl World {
         let deadline = self.now() + span;
         let process = self.process();
         let client = process.client_of(core, self.client_options());
-        let written =
-            self.timeout(span, client.create("/quorum-lives-", "").sequential().into_future()).await;
-        match written {
+        let write = async {
+            loop {
+                match client.create("/quorum-lives-", "").sequential().await {
+                    Err(error) if error.is(ErrorCode::Throttled) => {
+                        self.sleep(Duration::from_millis(20)).await;
+                    }
+                    other => return other,
+                }
+            }
+        };
+        match self.timeout(span, write).await {
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(self.too_slow(core, &format!("a write: {error}"))),
             None => return Err(self.too_slow(core, "a write of a new client")),
@@ -152,20 +160,79 @@ impl World {
     }
 
     fn apply_to_disk(&self, fault: Fault) {
+        let mut rng = self.fork_rng();
         match fault {
-            Fault::PowerLoss(server) | Fault::TornWrite(server) => drop(self.stop(server)),
+            Fault::PowerLoss(server) => {
+                // Half of the time in the middle of what the disk does next, if it does anything soon.
+                let at = [disk::Fault::CrashBefore, disk::Fault::CrashAfter, disk::Fault::Torn];
+                let at = usize::try_from(rng.below(6)).ok().and_then(|index| at.get(index).copied());
+                match at {
+                    Some(fault) if self.server(server.number()).is_running() => {
+                        let nth = rng.below(4);
+                        self.with_machine(server, |machine| machine.fail_operation(nth, fault));
+                        let world = self.weak();
+                        let soon = self.now() + Duration::from_millis(100);
+                        self.inner().executor().at(soon, move || {
+                            if let Some(world) = world.upgrade() {
+                                world.cut_power(server);
+                            }
+                        });
+                    }
+                    _ => self.cut_power(server),
+                }
+            }
             Fault::PowerLossOfAll => {
                 for server in self.servers() {
-                    self.stop(server.id());
+                    self.cut_power(server.id());
                 }
+            }
+            Fault::TornWrite(server) => {
+                self.with_machine(server, |machine| machine.fail_operation(0, disk::Fault::Torn));
+            }
+            Fault::IoError(server) => {
+                self.with_machine(server, |machine| machine.fail_operation(0, disk::Fault::Error));
+            }
+            Fault::FsyncError(server) => {
+                // A batch is a write and then a sync.
+                self.with_machine(server, |machine| machine.fail_operation(1, disk::Fault::Error));
+            }
+            Fault::DiskFull(server, room) => {
+                self.with_machine(server, |machine| machine.fill(room));
+            }
+            Fault::RepairDisk(server) => {
+                self.with_machine(server, super::machine::Machine::repair);
+            }
+            Fault::BitFlip(server) => {
+                self.see_damage(server);
+                self.with_machine(server, |machine| machine.flip_bit(&mut rng));
             }
             Fault::WipeDisk(server) => {
                 self.stop(server);
                 self.see_damage(server);
-                self.with_machine(server, |machine| machine.disk.wipe());
+                self.with_machine(server, super::machine::Machine::wipe);
+            }
+            Fault::SwapDisks(a, b) => {
+                self.stop(a);
+                self.stop(b);
+                let excused = |server| {
+                    self.with_machine(server, |machine| {
+                        machine.excuse();
+                        machine.disk.clone()
+                    })
+                };
+                if let (Some(a), Some(b)) = (excused(a), excused(b)) {
+                    a.swap(&b);
+                }
             }
             _ => {}
         }
+    }
+
+    /// The machine loses power now.
+    fn cut_power(&self, server: ServerId) {
+        self.stop(server);
+        let mut rng = self.fork_rng();
+        self.with_machine(server, |machine| machine.power_loss(&mut rng));
     }
 
     fn see_damage(&self, server: ServerId) {

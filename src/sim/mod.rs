@@ -30,6 +30,7 @@ pub use executor::{Actor, Executor, ExecutorCounters, ExecutorLimits, JoinHandle
 pub use failure::Failure;
 pub use fault::Fault;
 pub use link::{Latency, LinkFaults, Rate};
+pub use machine::Files;
 pub use network::{Network, NetworkCounters, SimTransport};
 pub use oracle::OracleCounters;
 pub use plan::{FaultKind, Plan, Topology};

@@ -185,7 +185,8 @@ impl Replica {
         let Some(place) = client.asked.iter().position(|(tag, _)| *tag == reply.tag) else {
             return Err(("ClientOrder", format!("#{} is answered, but was not asked", reply.tag)));
         };
-        let earlier = client.asked.iter().take(place).find(|(_, request)| !local(request)).map(|(tag, _)| *tag);
+        let earlier =
+            client.asked.iter().take(place).find(|(_, request)| !local(request)).map(|(tag, _)| *tag);
         let Some((_, request)) = client.asked.remove(place) else { return Ok(()) };
         if let Some(due) = earlier.filter(|_| !local(&request)) {
             return Err(("ClientOrder", format!("#{} is answered before #{due}", reply.tag)));

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,28 +13,18 @@ use super::{Actor, Executor, Latency, Trace};
 /// A server's storage as its world sees it: it takes virtual time, and the checker hears of everything. The
 /// storage under it is a real one.
 pub(super) struct SimStorage {
-    server: ServerId,
-    inner: Arc<dyn Storage>,
-    executor: Executor,
-    trace: Trace,
-    checker: Checker,
-    latency: Latency,
-    rng: Mutex<SeededRng>,
+    pub(super) server: ServerId,
+    pub(super) inner: Arc<dyn Storage>,
+    /// Set when the storage has been opened whole, or made.
+    pub(super) formed: Arc<AtomicBool>,
+    pub(super) executor: Executor,
+    pub(super) trace: Trace,
+    pub(super) checker: Checker,
+    pub(super) latency: Latency,
+    pub(super) rng: Mutex<SeededRng>,
 }
 
 impl SimStorage {
-    pub(super) fn new(
-        server: ServerId,
-        inner: Arc<dyn Storage>,
-        executor: Executor,
-        trace: Trace,
-        checker: Checker,
-        latency: Latency,
-        rng: SeededRng,
-    ) -> Self {
-        Self { server, inner, executor, trace, checker, latency, rng: Mutex::new(rng) }
-    }
-
     /// Takes a part of an operation's time: before the work, and after it. So a crash comes before it, or when it is
     /// done but not yet confirmed.
     async fn pass(&self, part: Duration) {
@@ -75,6 +66,7 @@ impl Storage for SimStorage {
         let (before, after) = self.draw();
         self.pass(before).await;
         let recovered = self.noted("recover", self.inner.recover().await)?;
+        self.formed.store(true, Ordering::Relaxed);
         self.pass(after).await;
         self.note("recovered", &[recovered.tip().as_u64(), recovered.log.len() as u64], || {
             format!(

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
 use crate::peer::{Limits, Timing};
+use crate::storage::RecoveryPolicy;
 use crate::types::{SeededRng, ServerId, Time};
 
+use super::disk::Loss;
 use super::{
-    Failure, FaultKind, Keep, Latency, Plan, Topology, TraceEvent, Workload, World, WorldConfig,
+    Failure, FaultKind, Files, Keep, Latency, Plan, Topology, TraceEvent, Workload, World, WorldConfig,
     WorldCounters,
 };
 
@@ -125,8 +127,19 @@ fn draw_config(rng: &mut SeededRng) -> WorldConfig {
             spread: Duration::from_micros(1 << rng.below(16)),
             ..Latency::default()
         },
+        files: draw_files(rng),
         client_latency: Latency { spread: Duration::from_micros(1 << rng.below(15)), ..Latency::default() },
         ..WorldConfig::default()
+    }
+}
+
+fn draw_files(rng: &mut SeededRng) -> Files {
+    Files {
+        loss: if rng.chance(1, 2) { Loss::Ordered } else { Loss::Adversarial },
+        recovery: RecoveryPolicy::Resynchronise,
+        segment_len: 4096 << rng.below(8),
+        preallocate: 512 << rng.below(6),
+        snapshots_kept: 1 + usize::try_from(rng.below(3)).unwrap_or(0),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::types::{ClusterId, SeededRng, ServerId, Time, Zxid};
 use super::check::{Checker, Seen};
 use super::connector::Lines;
 use super::eye::Eye;
-use super::machine::{Disk, Machine};
+use super::machine::{Files, Machine};
 use super::oracle::{Oracle, OracleCounters};
 use super::sessions::SessionCheck;
 use super::storage::SimStorage;
@@ -41,6 +41,8 @@ pub struct WorldConfig {
     pub client_latency: Latency,
     /// How long an operation of a disk takes.
     pub disk_latency: Latency,
+    /// How the servers keep their files, and what their disks do to them.
+    pub files: Files,
     /// Whether the order of tasks that are ready is drawn from the seed.
     pub shuffle: bool,
     /// What becomes of the events of the trace.
@@ -60,6 +62,7 @@ impl Default for WorldConfig {
             links: LinkFaults::default(),
             client_latency: Latency::default(),
             disk_latency: Latency::default(),
+            files: Files::default(),
             shuffle: true,
             keep: Keep::Nothing,
             time_limit: Duration::from_secs(24 * 3_600),
@@ -139,14 +142,7 @@ impl World {
         let machines = ensemble
             .members()
             .map(|(server, _)| {
-                let machine = Machine {
-                    clock: SimClock::new(executor.clone()),
-                    disk: Disk::new(),
-                    node: None,
-                    incarnation: 0,
-                    excused: false,
-                    ended: None,
-                };
+                let machine = Machine::new(server, SimClock::new(executor.clone()), config.files);
                 (server, machine)
             })
             .collect();
@@ -442,6 +438,19 @@ impl World {
         if machine.node.is_some() {
             return;
         }
+        let (storage, formed) = match machine.open() {
+            Ok(opened) => opened,
+            Err(error) => {
+                let excused = machine.is_excused();
+                machine.ended = Some(error.to_string());
+                drop(state);
+                self.note(Actor::Server(server), "unopened", &[], || error.to_string());
+                if !excused {
+                    self.unexcused(server, &error.to_string());
+                }
+                return;
+            }
+        };
         machine.incarnation += 1;
         let incarnation = machine.incarnation;
         let mut seed = [0; 32];
@@ -451,15 +460,16 @@ impl World {
             limits: inner.config.limits.clone(),
             ..PeerConfig::new(ClusterId::new(1), server, inner.ensemble.clone(), seed)
         };
-        let storage = SimStorage::new(
+        let storage = SimStorage {
             server,
-            machine.disk.storage(server),
-            inner.executor.clone(),
-            inner.trace.clone(),
-            inner.checker.clone(),
-            inner.config.disk_latency,
-            rng,
-        );
+            inner: storage,
+            formed,
+            executor: inner.executor.clone(),
+            trace: inner.trace.clone(),
+            checker: inner.checker.clone(),
+            latency: inner.config.disk_latency,
+            rng: Mutex::new(rng),
+        };
         let eye = Eye {
             server,
             executor: inner.executor.clone(),
@@ -508,6 +518,7 @@ impl World {
         let inner = &self.inner;
         inner.network.close(server);
         inner.executor.kill(Actor::Server(server));
+        self.with_machine(server, |machine| machine.disk.kill());
         inner.oracle.down(server);
         inner.checker.see(self.now(), server, &Seen::Down);
         true
@@ -520,21 +531,29 @@ impl World {
             Err(error) => error.to_string(),
         };
         self.note(Actor::Server(server), "ended", &[incarnation], || told.clone());
-        let excused = self
-            .with_machine(server, |machine| {
-                let excused = machine.excused && matches!(ended, Err(NodeError::Storage(_)));
-                machine.ended = Some(told.clone());
-                excused || ended.is_ok()
-            })
-            .unwrap_or(true);
-        if !excused {
-            self.inner.checker.fail(Failure::Violated {
-                at: self.now(),
-                invariant: "NodeRuns",
-                what: format!("S{server} stopped by itself: {told}"),
-            });
+        let fork = self.fork_rng();
+        let excused = self.with_machine(server, |machine| {
+            let mut rng = fork;
+            let excused =
+                ended.is_ok() || machine.is_excused() && matches!(ended, Err(NodeError::Storage(_)));
+            machine.ended = Some(told.clone());
+            if machine.is_stopped() {
+                machine.power_loss(&mut rng);
+            }
+            excused
+        });
+        if excused == Some(false) {
+            self.unexcused(server, &told);
         }
         self.stop(server);
+    }
+
+    fn unexcused(&self, server: ServerId, told: &str) {
+        self.inner.checker.fail(Failure::Violated {
+            at: self.now(),
+            invariant: "NodeRuns",
+            what: format!("S{server} stopped by itself: {told}"),
+        });
     }
 
     pub(super) fn note(
