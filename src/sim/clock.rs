@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::node::Clock;
 use crate::types::{Now, Time, WallTime};
 
 use super::executor::{Executor, Sleep};
@@ -82,6 +83,16 @@ impl SimClock {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Now {
+        Self::now(self)
+    }
+
+    fn sleep_until(&self, deadline: Time) -> crate::node::Sleep {
+        Box::pin(Self::sleep_until(self, deadline))
     }
 }
 

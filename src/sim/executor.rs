@@ -174,6 +174,18 @@ impl Executor {
         self.lock().actors.get(&actor).map_or(0, |group| group.tasks.len())
     }
 
+    /// Whether anything is to happen at any time.
+    #[must_use]
+    pub fn has_timers(&self) -> bool {
+        !self.lock().timers.is_empty()
+    }
+
+    /// Forgets everything that was to happen.
+    pub(super) fn clear_timers(&self) {
+        let timers = std::mem::take(&mut self.lock().timers);
+        drop(timers);
+    }
+
     /// Polls one ready task, or, if there is none, moves time to the next deadline that is at most `until` and
     /// does what is due then.
     ///

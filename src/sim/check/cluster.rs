@@ -20,6 +20,8 @@ pub(crate) enum Seen<'a> {
     SnapshotSaved(Zxid),
     /// It did some work, and this is how it is doing.
     Status(&'a Status),
+    /// It showed somebody the state at this position.
+    Shown(Zxid),
     /// Its process has ended.
     Down,
     /// Its disk was damaged, or replaced.
@@ -87,6 +89,7 @@ impl Cluster {
                 view.asked.snapshots.insert(*zxid);
             }
             Seen::Status(status) => view.status = Some((*status).clone()),
+            Seen::Shown(_) => {}
             Seen::Down => view.status = None,
             Seen::Damaged => view.damaged = true,
         }

@@ -28,15 +28,17 @@ impl Invariant for Agreement {
     }
 
     fn after(&mut self, server: ServerId, seen: &Seen<'_>, cluster: &mut Cluster) -> Result<(), String> {
-        if !matches!(seen, Seen::Status(_) | Seen::Writing(_)) {
-            return Ok(());
-        }
         let Some(view) = cluster.servers.get_mut(&server) else { return Ok(()) };
-        let Some(status) = &view.status else { return Ok(()) };
-        let committed = status.committed;
+        let committed = match (seen, &view.status) {
+            (Seen::Status(status), _) => status.committed,
+            (Seen::Writing(_), Some(status)) => status.committed,
+            (Seen::Shown(zxid), _) => *zxid,
+            _ => return Ok(()),
+        };
         if committed > view.compared {
             view.compared = cluster.ghost.join(&view.asked, view.compared, committed)?;
         }
+        let Seen::Status(status) = seen else { return Ok(()) };
         if status.applied > committed {
             return Err(format!("it applied {}, but knows only {committed} to be committed", status.applied));
         }

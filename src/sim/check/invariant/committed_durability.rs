@@ -16,7 +16,7 @@ impl Invariant for CommittedDurability {
 
     fn after(&mut self, _: ServerId, seen: &Seen<'_>, cluster: &mut Cluster) -> Result<(), String> {
         let last = cluster.ghost.last();
-        if last <= self.checked || !matches!(seen, Seen::Status(_) | Seen::Writing(_)) {
+        if last <= self.checked || !matches!(seen, Seen::Status(_) | Seen::Writing(_) | Seen::Shown(_)) {
             return Ok(());
         }
         self.checked = last;

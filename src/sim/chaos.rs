@@ -1,0 +1,270 @@
+use std::time::Duration;
+
+use crate::types::{ErrorCode, ServerId, Time};
+
+use super::check::Seen;
+use super::disk;
+use super::{Actor, Failure, Fault, LinkFaults, Plan, Process, World};
+
+impl World {
+    /// Does something to the world.
+    pub fn apply(&self, fault: Fault) {
+        self.count_fault(fault.name());
+        self.note(Actor::World, "fault", &[], || format!("{fault:?}"));
+        let network = self.network();
+        match fault {
+            Fault::Partition(a, b) => network.partition(a, b),
+            Fault::PartitionOneway(from, to) => network.partition_oneway(from, to),
+            Fault::Hold(from, to) => network.hold(from, to),
+            Fault::Release(from, to) => network.release(from, to),
+            Fault::Repair(a, b) => network.repair(a, b),
+            Fault::Reset(a, b) => network.reset(a, b),
+            Fault::Link(from, to, faults) => network.set_faults(from, to, faults),
+            Fault::DropRate(rate) => self.change_links(|faults| faults.drop = rate),
+            Fault::DuplicateRate(rate) => self.change_links(|faults| faults.duplicate = rate),
+            Fault::Reorder(rate) => self.change_links(|faults| faults.reorder = rate),
+            Fault::Latency(latency) => self.change_links(|faults| faults.latency = latency),
+            Fault::Restart(server) => self.start(server),
+            Fault::Bounce(server) => {
+                self.stop(server);
+                self.start(server);
+            }
+            Fault::Crash(server) => drop(self.stop(server)),
+            Fault::Pause(server) => self.inner().executor().pause(Actor::Server(server)),
+            Fault::Resume(server) => self.inner().executor().resume(Actor::Server(server)),
+            Fault::ClockJump(server, span) => self.with_clock(server, |clock| clock.jump(span)),
+            Fault::ClockRate(server, rate) => self.with_clock(server, |clock| clock.set_rate(rate)),
+            Fault::WallJump(server, millis) => self.with_clock(server, |clock| clock.jump_wall(millis)),
+            Fault::Disconnect(process) => {
+                if let Some(lines) = self.lines(process) {
+                    lines.disconnect();
+                }
+            }
+            Fault::ExpireSession(process) => {
+                if let Some(lines) = self.lines(process) {
+                    lines.set_blocked(true);
+                }
+            }
+            Fault::Reconnect(process) => {
+                if let Some(lines) = self.lines(process) {
+                    lines.set_blocked(false);
+                }
+            }
+            disk_fault => self.apply_to_disk(disk_fault),
+        }
+    }
+
+    /// Lets the faults of a plan happen when their time comes.
+    pub fn schedule(&self, plan: &Plan) {
+        self.network().set_all_faults(plan.links);
+        for (at, fault) in &plan.faults {
+            let (world, fault) = (self.weak(), *fault);
+            self.inner().executor().at(*at, move || {
+                if let Some(world) = world.upgrade() {
+                    world.apply(fault);
+                }
+            });
+        }
+    }
+
+    /// Heals the servers of `core` and the links among them, and leaves everything else as broken as it is. Clients
+    /// reach all servers that run.
+    pub fn heal(&self, core: &[ServerId]) {
+        self.note(Actor::World, "heal", &[core.len() as u64], || format!("{core:?}"));
+        for a in core {
+            for b in core.iter().filter(|b| *b != a) {
+                self.network().set_faults(*a, *b, LinkFaults::default());
+                self.network().repair(*a, *b);
+            }
+            self.apply(Fault::RepairDisk(*a));
+            self.with_clock(*a, |clock| clock.set_rate(1_000_000));
+            self.apply(Fault::Resume(*a));
+            self.apply(Fault::Restart(*a));
+        }
+        let mut number = 0;
+        while let Some(lines) = self.lines(number) {
+            lines.set_blocked(false);
+            number += 1;
+        }
+    }
+
+    /// Demands that the servers of `core`, a healed quorum, come to life: within `span` one of them leads, and a write
+    /// of a new client of theirs is committed; then all of them reach one state.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::TooSlow`] when they do not.
+    pub async fn demand_progress(&self, core: &[ServerId], span: Duration) -> Result<(), Failure> {
+        let deadline = self.now() + span;
+        let process = self.process();
+        let client = process.client_of(core, self.client_options());
+        let write = async {
+            loop {
+                match client.create("/quorum-lives-", "").sequential().await {
+                    Err(error) if error.is(ErrorCode::Throttled) => {
+                        self.sleep(Duration::from_millis(20)).await;
+                    }
+                    other => return other,
+                }
+            }
+        };
+        match self.timeout(span, write).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(self.too_slow(core, &format!("a write: {error}"))),
+            None => return Err(self.too_slow(core, "a write of a new client")),
+        }
+        while self.now() < deadline {
+            if self.is_level(core) {
+                drop(client);
+                return Ok(());
+            }
+            self.sleep(Duration::from_millis(50)).await;
+        }
+        Err(self.too_slow(core, "that all servers reach one state"))
+    }
+
+    /// Whether all of these servers have applied all that is committed.
+    fn is_level(&self, servers: &[ServerId]) -> bool {
+        self.inner().checker().with_cluster(|cluster| {
+            let last = cluster.ghost.last();
+            servers.iter().all(|server| {
+                cluster
+                    .servers
+                    .get(server)
+                    .and_then(|view| view.status.as_ref())
+                    .is_some_and(|status| status.serving && status.applied == last)
+            })
+        })
+    }
+
+    fn too_slow(&self, core: &[ServerId], what: &str) -> Failure {
+        let states: Vec<_> = self
+            .servers()
+            .iter()
+            .filter(|server| core.contains(&server.id()))
+            .map(|server| match server.status() {
+                Some(status) => format!(
+                    "S{} {:?} serving {} epoch {} logged {} committed {} applied {}",
+                    status.server,
+                    status.role,
+                    status.serving,
+                    status.epoch,
+                    status.logged,
+                    status.committed,
+                    status.applied
+                ),
+                None => format!("S{} down ({:?})", server.id(), server.ended()),
+            })
+            .collect();
+        Failure::TooSlow { at: self.now(), what: format!("{what} ({})", states.join("; ")) }
+    }
+
+    fn apply_to_disk(&self, fault: Fault) {
+        let mut rng = self.fork_rng();
+        match fault {
+            Fault::PowerLoss(server) => {
+                // Half of the time in the middle of what the disk does next, if it does anything soon.
+                let at = [disk::Fault::CrashBefore, disk::Fault::CrashAfter, disk::Fault::Torn];
+                let at = usize::try_from(rng.below(6)).ok().and_then(|index| at.get(index).copied());
+                match at {
+                    Some(fault) if self.server(server.number()).is_running() => {
+                        let nth = rng.below(4);
+                        self.with_machine(server, |machine| machine.fail_operation(nth, fault));
+                        let world = self.weak();
+                        let soon = self.now() + Duration::from_millis(100);
+                        self.inner().executor().at(soon, move || {
+                            if let Some(world) = world.upgrade() {
+                                world.cut_power(server);
+                            }
+                        });
+                    }
+                    _ => self.cut_power(server),
+                }
+            }
+            Fault::PowerLossOfAll => {
+                for server in self.servers() {
+                    self.cut_power(server.id());
+                }
+            }
+            Fault::TornWrite(server) => {
+                self.with_machine(server, |machine| machine.fail_operation(0, disk::Fault::Torn));
+            }
+            Fault::IoError(server) => {
+                self.with_machine(server, |machine| machine.fail_operation(0, disk::Fault::Error));
+            }
+            Fault::FsyncError(server) => {
+                // A batch is a write and then a sync.
+                self.with_machine(server, |machine| machine.fail_operation(1, disk::Fault::Error));
+            }
+            Fault::DiskFull(server, room) => {
+                self.with_machine(server, |machine| machine.fill(room));
+            }
+            Fault::RepairDisk(server) => {
+                self.with_machine(server, super::machine::Machine::repair);
+            }
+            Fault::BitFlip(server) => {
+                self.see_damage(server);
+                self.with_machine(server, |machine| machine.flip_bit(&mut rng));
+            }
+            Fault::WipeDisk(server) => {
+                self.stop(server);
+                self.see_damage(server);
+                self.with_machine(server, super::machine::Machine::wipe);
+            }
+            Fault::SwapDisks(a, b) => {
+                self.stop(a);
+                self.stop(b);
+                let excused = |server| {
+                    self.with_machine(server, |machine| {
+                        machine.excuse();
+                        machine.disk.clone()
+                    })
+                };
+                if let (Some(a), Some(b)) = (excused(a), excused(b)) {
+                    a.swap(&b);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The machine loses power now.
+    fn cut_power(&self, server: ServerId) {
+        self.stop(server);
+        let mut rng = self.fork_rng();
+        self.with_machine(server, |machine| machine.power_loss(&mut rng));
+    }
+
+    fn see_damage(&self, server: ServerId) {
+        self.inner().checker().see(self.now(), server, &Seen::Damaged);
+    }
+
+    fn change_links(&self, change: impl Fn(&mut LinkFaults)) {
+        let servers = self.servers();
+        for a in &servers {
+            for b in &servers {
+                let mut faults = self.network().faults(a.id(), b.id());
+                change(&mut faults);
+                self.network().set_faults(a.id(), b.id(), faults);
+            }
+        }
+    }
+
+    fn with_clock(&self, server: ServerId, change: impl FnOnce(&super::SimClock)) {
+        // Outside the lock: a change of the clock wakes who sleeps on it.
+        if let Some(clock) = self.with_machine(server, |machine| machine.clock.clone()) {
+            change(&clock);
+        }
+    }
+
+    /// All processes, in order.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Process> {
+        (0..).map_while(|number| self.process_numbered(number)).collect()
+    }
+
+    /// Waits until virtual time is `time`.
+    pub async fn sleep_until(&self, time: Time) {
+        self.inner().executor().sleep_until(time).await;
+    }
+}

@@ -1,0 +1,147 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::node::Node;
+use crate::storage::{FileStorage, FileStorageOptions, IfEmpty, RecoveryPolicy, Storage, StorageError};
+use crate::types::{ClusterId, SeededRng, ServerId};
+
+use super::SimClock;
+use super::disk::{self, Loss, SimDisk};
+
+/// One server of a world: its machine, and the process on it if it runs.
+pub(super) struct Machine {
+    pub(super) server: ServerId,
+    pub(super) clock: SimClock,
+    pub(super) disk: SimDisk,
+    pub(super) files: Files,
+    pub(super) node: Option<Node>,
+    /// Grows with every start.
+    pub(super) incarnation: u64,
+    /// Why its process ended by itself last.
+    pub(super) ended: Option<String>,
+    /// Whether it has ever opened its storage: an empty disk means that data was lost from then on.
+    formed: Arc<AtomicBool>,
+    /// Whether its disk is in a state in which its process may end by itself.
+    excused: bool,
+    /// Whether what is on its disk was damaged, for good.
+    damaged: bool,
+}
+
+/// How the servers of a world keep their files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Files {
+    /// What a power cut may do to what was not synced.
+    pub loss: Loss,
+    /// What servers do about damage that no power cut explains.
+    pub recovery: RecoveryPolicy,
+    /// How long a segment of the log may become, in bytes.
+    pub segment_len: u64,
+    /// How far ahead the log's file is filled, in bytes.
+    pub preallocate: u64,
+    /// How many snapshots a purge leaves.
+    pub snapshots_kept: usize,
+}
+
+impl Default for Files {
+    /// Small files, and disks that lose whatever they may.
+    fn default() -> Self {
+        Self {
+            loss: Loss::Adversarial,
+            recovery: RecoveryPolicy::Resynchronise,
+            segment_len: 1 << 16,
+            preallocate: 1 << 12,
+            snapshots_kept: 2,
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn new(server: ServerId, clock: SimClock, files: Files) -> Self {
+        Self {
+            server,
+            clock,
+            disk: SimDisk::new(),
+            files,
+            node: None,
+            incarnation: 0,
+            ended: None,
+            formed: Arc::new(AtomicBool::new(false)),
+            excused: false,
+            damaged: false,
+        }
+    }
+
+    /// Opens the storage on the disk, and what is to be set when it is found whole or made.
+    pub(super) fn open(&self) -> Result<(Arc<dyn Storage>, Arc<AtomicBool>), StorageError> {
+        let if_empty =
+            if self.formed.load(Ordering::Relaxed) { IfEmpty::AwaitSync } else { IfEmpty::StartNew };
+        let mut options = FileStorageOptions::new(ClusterId::new(1), self.server, if_empty);
+        options.recovery = self.files.recovery;
+        options.segment_len = self.files.segment_len;
+        options.preallocate = self.files.preallocate;
+        options.snapshots_kept = self.files.snapshots_kept;
+        let storage = FileStorage::inline(Arc::new(self.disk.clone()), options)?;
+        Ok((Arc::new(storage), Arc::clone(&self.formed)))
+    }
+
+    /// Whether its process may end because of its storage.
+    pub(super) fn is_excused(&self) -> bool {
+        self.excused || self.damaged
+    }
+
+    /// Whether a fault has stopped the machine in the middle of an operation.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.disk.is_stopped()
+    }
+
+    pub(super) fn power_loss(&self, rng: &mut SeededRng) {
+        self.disk.power_loss(rng, self.files.loss);
+    }
+
+    /// Lets an operation of the disk fail: the `nth` from now, from 0.
+    pub(super) fn fail_operation(&mut self, nth: u64, fault: disk::Fault) {
+        self.excused = true;
+        self.disk.fail_at(self.disk.operations() + 1 + nth, fault);
+    }
+
+    /// Leaves room for so many more bytes.
+    pub(super) fn fill(&mut self, room: u64) {
+        self.excused = true;
+        let files = self.disk.files();
+        let used: usize =
+            files.iter().filter_map(|file| self.disk.contents(file)).map(|bytes| bytes.len()).sum();
+        self.disk.limit(Some(used as u64 + room));
+    }
+
+    /// Turns a random bit over. Says whether there was one.
+    pub(super) fn flip_bit(&mut self, rng: &mut SeededRng) -> bool {
+        let files: Vec<_> = self
+            .disk
+            .files()
+            .into_iter()
+            .filter_map(|file| self.disk.contents(&file).map(|bytes| (file, bytes.len() as u64)))
+            .filter(|(_, length)| *length > 0)
+            .collect();
+        let index = usize::try_from(rng.below(files.len() as u64)).unwrap_or(0);
+        let Some((file, length)) = files.get(index) else { return false };
+        self.damaged = true;
+        self.disk.flip_bit(file, rng.below(*length), u8::try_from(rng.below(8)).unwrap_or(0))
+    }
+
+    pub(super) fn wipe(&mut self) {
+        self.damaged = true;
+        self.disk.wipe();
+    }
+
+    /// Its process may not find its own disk.
+    pub(super) fn excuse(&mut self) {
+        self.excused = true;
+    }
+
+    /// Room again, and no errors to come.
+    pub(super) fn repair(&mut self) {
+        self.excused = false;
+        self.disk.clear_faults();
+        self.disk.limit(None);
+    }
+}

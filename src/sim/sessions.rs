@@ -1,0 +1,150 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::node::{Attach, Delivery};
+use crate::peer::{Answer, ReadLevel, Request};
+use crate::types::{SessionId, Time, Zxid};
+
+use super::Failure;
+use super::check::Checker;
+
+/// What every client may count on, judged by what reaches it: a session never goes back in zxid, even when it moves to
+/// another server; events stand before the state they lead to and in the order of the transactions; a session
+/// that has ended never comes back. (ZooKeeper's consistency guarantees: single system image.)
+#[derive(Clone)]
+pub(super) struct SessionCheck {
+    checker: Checker,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    connections: u64,
+    /// The session of each connection, and the last event and the last reply that came on it.
+    attached: BTreeMap<u64, Attached>,
+    sessions: BTreeMap<SessionId, Known>,
+}
+
+struct Attached {
+    session: SessionId,
+    last_event: Zxid,
+    /// The requests without an answer, in the order in which they were sent, and whether they wait for their turn.
+    asked: VecDeque<(u64, bool)>,
+}
+
+#[derive(Default)]
+struct Known {
+    client: u64,
+    /// The largest state that was shown to it.
+    shown: Zxid,
+    ended: bool,
+}
+
+impl SessionCheck {
+    pub(super) fn new(checker: Checker) -> Self {
+        Self { checker, state: Arc::new(Mutex::new(State::default())) }
+    }
+
+    /// The number of a new connection.
+    pub(super) fn connection(&self) -> u64 {
+        let mut state = self.lock();
+        state.connections += 1;
+        state.connections
+    }
+
+    /// A client asks to be attached.
+    pub(super) fn attaching(&self, attach: &Attach) {
+        let Some((session, _)) = attach.resume else { return };
+        if let Some(known) = self.lock().sessions.get_mut(&session) {
+            // What was on its way when the connection broke was never seen by it.
+            known.shown = known.shown.min(attach.last_seen);
+        }
+    }
+
+    /// A client sends a request.
+    pub(super) fn asked(&self, connection: u64, tag: u64, request: &Request) {
+        let ordered = !matches!(request, Request::Read { level: ReadLevel::Local, .. });
+        if let Some(attached) = self.lock().attached.get_mut(&connection) {
+            attached.asked.push_back((tag, ordered));
+        }
+    }
+
+    /// Something reaches a client.
+    pub(super) fn delivered(&self, at: Time, client: u64, connection: u64, delivery: &Delivery) {
+        if let Err((invariant, what)) = self.lock().judge(client, connection, delivery) {
+            self.violated(at, client, invariant, what);
+        }
+    }
+
+    fn violated(&self, at: Time, client: u64, invariant: &'static str, what: String) {
+        self.checker.fail(Failure::Violated { at, invariant, what: format!("C{client}: {what}") });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn judge(
+        &mut self,
+        client: u64,
+        connection: u64,
+        delivery: &Delivery,
+    ) -> Result<(), (&'static str, String)> {
+        match delivery {
+            Delivery::Connected(connected) => {
+                let session = connected.session;
+                let known = self.sessions.entry(session).or_insert(Known { client, ..Known::default() });
+                if known.client != client {
+                    return Err(("SessionUnique", format!("session {session} is that of C{}", known.client)));
+                }
+                if known.ended {
+                    return Err(("SessionEnds", format!("session {session} has ended and is back")));
+                }
+                self.attached
+                    .insert(connection, Attached { session, last_event: Zxid::ZERO, asked: VecDeque::new() });
+            }
+            Delivery::Reply(reply) => {
+                let Some(attached) = self.attached.get_mut(&connection) else {
+                    return Err(("ConnectedFirst", format!("{reply:?} comes before the session")));
+                };
+                let place = attached.asked.iter().position(|(tag, _)| *tag == reply.tag);
+                let due = attached.asked.iter().find(|(_, ordered)| *ordered).map(|(tag, _)| *tag);
+                let answered = place.and_then(|place| attached.asked.remove(place));
+                if answered.is_none_or(|(tag, ordered)| ordered && due != Some(tag)) {
+                    return Err(("ClientOrder", format!("#{} is answered, {due:?} is due", reply.tag)));
+                }
+                let Some(known) = self.sessions.get_mut(&attached.session) else { return Ok(()) };
+                // The answer to a write that was sent again is as old as the write.
+                let reads = !matches!(reply.result, Ok(Answer::Written(_)) | Err(_));
+                if reads && reply.zxid < known.shown {
+                    let what = format!("shown {} after {}", reply.zxid, known.shown);
+                    return Err(("SingleImage", what));
+                }
+                known.shown = known.shown.max(reply.zxid);
+            }
+            Delivery::Watch(event) if event.zxid != Zxid::ZERO => {
+                let Some(attached) = self.attached.get_mut(&connection) else {
+                    return Err(("ConnectedFirst", format!("{event:?} comes before the session")));
+                };
+                if event.zxid < attached.last_event {
+                    let what = format!("event {event:?} comes after one of {}", attached.last_event);
+                    return Err(("WatchOrder", what));
+                }
+                attached.last_event = event.zxid;
+            }
+            Delivery::Closed(reason) => {
+                use crate::peer::CloseReason::{ClosedByClient, Expired};
+                if let Some(attached) = self.attached.remove(&connection)
+                    && let (Some(known), Expired | ClosedByClient) =
+                        (self.sessions.get_mut(&attached.session), reason)
+                {
+                    known.ended = true;
+                }
+            }
+            Delivery::Watch(_) => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::peer::WatchRequest;
+use crate::tree::Tree;
+use crate::types::{
+    Acl, Change, ChangeKind, ClientId, Identity, Permissions, Read, RequestPath, WatchEvent, WatchEventKind,
+    WatchMode, WatchTarget, Zxid,
+};
+
+/// What the watches of one server's clients must tell: a plain list of registrations, run over every change. (ZooKeeper:
+/// a one-shot watch fires once, and before its client sees the new state; none is lost.)
+#[derive(Default)]
+pub(super) struct WatchOracle {
+    clients: BTreeMap<ClientId, Watching>,
+}
+
+#[derive(Default)]
+struct Watching {
+    watches: BTreeSet<(String, Kind)>,
+    /// What it must be told, oldest first.
+    expected: VecDeque<WatchEvent>,
+    /// What it was told of the time before this connection.
+    late: Vec<WatchEvent>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    Data,
+    Child,
+    Persistent,
+    Recursive,
+}
+
+type Judged = Result<(), (&'static str, String)>;
+
+impl WatchOracle {
+    pub(super) fn forget(&mut self, client: ClientId) {
+        self.clients.remove(&client);
+    }
+
+    /// A read was answered, and asked for a watch.
+    pub(super) fn read(&mut self, client: ClientId, read: &Read, found: bool) {
+        let (path, kind) = match read {
+            Read::Get { path } if found => (path, Kind::Data),
+            Read::Exists { path } => (path, Kind::Data),
+            Read::Children { path } if found => (path, Kind::Child),
+            _ => return,
+        };
+        self.add(client, path, kind);
+    }
+
+    /// A request about watches was answered with success, in the state of `tree`.
+    pub(super) fn asked(&mut self, client: ClientId, request: &WatchRequest, tree: &Tree) -> Judged {
+        match request {
+            WatchRequest::Add { path, mode } => self.add(client, path, lasting(*mode)),
+            WatchRequest::Resume { path, mode, .. } => {
+                self.add(client, path, lasting(*mode));
+                self.watching(client).late.retain(|event| event.zxid == Zxid::ZERO);
+            }
+            WatchRequest::Remove { path, target } => {
+                let kinds: &[Kind] = match target {
+                    WatchTarget::Data => &[Kind::Data],
+                    WatchTarget::Children => &[Kind::Child],
+                    WatchTarget::Persistent => &[Kind::Persistent],
+                    WatchTarget::PersistentRecursive => &[Kind::Recursive],
+                    WatchTarget::Any => &[Kind::Data, Kind::Child, Kind::Persistent, Kind::Recursive],
+                };
+                for kind in kinds {
+                    self.watching(client).watches.remove(&(path.as_str().to_owned(), *kind));
+                }
+            }
+            WatchRequest::Restore { since, data, exist, child, persistent, recursive } => {
+                let mut missed = BTreeSet::new();
+                for path in data {
+                    match tree.lookup(path.as_str()) {
+                        None => drop(missed.insert((path.as_str(), WatchEventKind::Deleted as u8))),
+                        Some((stat, _)) if stat.mzxid > *since => {
+                            missed.insert((path.as_str(), WatchEventKind::DataChanged as u8));
+                        }
+                        Some(_) => self.add(client, path, Kind::Data),
+                    }
+                }
+                for path in exist {
+                    if tree.lookup(path.as_str()).is_some() {
+                        missed.insert((path.as_str(), WatchEventKind::Created as u8));
+                    } else {
+                        self.add(client, path, Kind::Data);
+                    }
+                }
+                for path in child {
+                    match tree.lookup(path.as_str()) {
+                        None => drop(missed.insert((path.as_str(), WatchEventKind::Deleted as u8))),
+                        Some((stat, _)) if stat.pzxid > *since => {
+                            missed.insert((path.as_str(), WatchEventKind::ChildrenChanged as u8));
+                        }
+                        Some(_) => self.add(client, path, Kind::Child),
+                    }
+                }
+                for path in persistent {
+                    self.add(client, path, Kind::Persistent);
+                }
+                for path in recursive {
+                    self.add(client, path, Kind::Recursive);
+                }
+                let late = std::mem::take(&mut self.watching(client).late);
+                let told: BTreeSet<_> = late
+                    .iter()
+                    .filter(|event| event.zxid == Zxid::ZERO)
+                    .map(|event| (event.path.as_str(), event.kind as u8))
+                    .collect();
+                if told != missed {
+                    let what =
+                        format!("after a reconnect {client:?} missed {missed:?} and was told {told:?}");
+                    return Err(("WatchNotLost", what));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The committed history goes on: who must be told what.
+    pub(super) fn expect(&mut self, changes: &[Change], identities: &dyn Fn(ClientId) -> Vec<Identity>) {
+        for (client, watching) in &mut self.clients {
+            if watching.watches.is_empty() {
+                continue;
+            }
+            let identities = identities(*client);
+            for change in changes {
+                watching.expect(change, &identities);
+            }
+        }
+    }
+
+    /// An event was sent to a client; false if it is none that was expected.
+    pub(super) fn came(&mut self, client: ClientId, event: &WatchEvent) -> Judged {
+        let watching = self.watching(client);
+        let Some(place) = watching.expected.iter().position(|expected| expected == event) else {
+            return Err((
+                "WatchHasCause",
+                format!("{client:?} is told {event:?}, which no watch of it explains"),
+            ));
+        };
+        if let Some(earlier) = watching.expected.front().filter(|first| first.zxid < event.zxid) {
+            return Err(("WatchOrder", format!("{client:?} is told {event:?} before {earlier:?}")));
+        }
+        watching.expected.remove(place);
+        Ok(())
+    }
+
+    pub(super) fn expects(&self, client: ClientId, event: &WatchEvent) -> bool {
+        self.clients.get(&client).is_some_and(|watching| watching.expected.contains(event))
+    }
+
+    /// An event of the time before the connection was sent to a client.
+    pub(super) fn told_late(&mut self, client: ClientId, event: &WatchEvent) {
+        self.watching(client).late.push(event.clone());
+    }
+
+    /// A client is about to see the state at `zxid`: it must have been told everything up to there.
+    pub(super) fn none_before(&self, client: ClientId, zxid: Zxid) -> Judged {
+        let first = self.clients.get(&client).and_then(|watching| watching.expected.front());
+        match first.filter(|event| event.zxid <= zxid) {
+            Some(event) => {
+                Err(("WatchBeforeData", format!("{client:?} sees {zxid} and was not told {event:?}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn add(&mut self, client: ClientId, path: &RequestPath, kind: Kind) {
+        self.watching(client).watches.insert((path.as_str().to_owned(), kind));
+    }
+
+    fn watching(&mut self, client: ClientId) -> &mut Watching {
+        self.clients.entry(client).or_default()
+    }
+}
+
+impl Watching {
+    fn expect(&mut self, change: &Change, identities: &[Identity]) {
+        let path = change.path.as_str();
+        let (kind, parent_acl) = match &change.kind {
+            ChangeKind::DataChanged => (WatchEventKind::DataChanged, None),
+            ChangeKind::Created { parent_acl } => (WatchEventKind::Created, Some(parent_acl)),
+            ChangeKind::Deleted { parent_acl } => (WatchEventKind::Deleted, Some(parent_acl)),
+        };
+        let mut hears = self.take(path, Kind::Data);
+        hears |= self.has(path, Kind::Persistent);
+        hears |= ancestors(path).any(|ancestor| self.has(ancestor, Kind::Recursive));
+        if kind == WatchEventKind::Deleted {
+            hears |= self.take(path, Kind::Child);
+        }
+        if hears {
+            self.tell(change.zxid, kind, path, &change.acl, identities);
+        }
+        let parent = ancestors(path).nth(1);
+        if let (Some(acl), Some(parent)) = (parent_acl, parent) {
+            let hears = self.take(parent, Kind::Child) | self.has(parent, Kind::Persistent);
+            if hears {
+                self.tell(change.zxid, WatchEventKind::ChildrenChanged, parent, acl, identities);
+            }
+        }
+    }
+
+    fn tell(&mut self, zxid: Zxid, kind: WatchEventKind, path: &str, acl: &Acl, identities: &[Identity]) {
+        if !acl.permits(Permissions::READ, identities) {
+            return;
+        }
+        if let Ok(path) = path.parse() {
+            self.expected.push_back(WatchEvent { zxid, kind, path });
+        }
+    }
+
+    fn has(&self, path: &str, kind: Kind) -> bool {
+        self.watches.contains(&(path.to_owned(), kind))
+    }
+
+    fn take(&mut self, path: &str, kind: Kind) -> bool {
+        self.watches.remove(&(path.to_owned(), kind))
+    }
+}
+
+fn lasting(mode: WatchMode) -> Kind {
+    match mode {
+        WatchMode::Persistent => Kind::Persistent,
+        WatchMode::PersistentRecursive => Kind::Recursive,
+    }
+}
+
+/// The path itself, its parent, and so on up to the root.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| match path.rfind('/') {
+        _ if *path == "/" => None,
+        Some(0) => Some("/"),
+        Some(slash) => path.get(..slash),
+        None => None,
+    })
+}

@@ -1,0 +1,633 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::client::ClientOptions;
+use crate::node::{Node, NodeConfig, NodeError};
+use crate::peer::{Ensemble, Limits, PeerConfig, Role, Timing};
+use crate::types::{ClusterId, SeededRng, ServerId, Time, Zxid};
+
+use super::check::{Checker, Seen};
+use super::connector::Lines;
+use super::eye::Eye;
+use super::machine::{Files, Machine};
+use super::oracle::{Oracle, OracleCounters};
+use super::sessions::SessionCheck;
+use super::storage::SimStorage;
+use super::{
+    Actor, Executor, ExecutorCounters, Failure, JoinHandle, Keep, Latency, LinkFaults, Network,
+    NetworkCounters, Process, Server, SimClock, Sleep, Step, Trace,
+};
+
+/// How a world is built.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// How many servers vote; they are numbered from 1.
+    pub voters: u64,
+    /// How many observe; their numbers follow.
+    pub observers: u64,
+    /// The spans that the servers go by.
+    pub timing: Timing,
+    /// What may grow how far in the servers.
+    pub limits: Limits,
+    /// What links between servers do to frames from the start.
+    pub links: LinkFaults,
+    /// How long a request or an answer travels between a client and a server.
+    pub client_latency: Latency,
+    /// How long an operation of a disk takes.
+    pub disk_latency: Latency,
+    /// How the servers keep their files, and what their disks do to them.
+    pub files: Files,
+    /// Whether the order of tasks that are ready is drawn from the seed.
+    pub shuffle: bool,
+    /// What becomes of the events of the trace.
+    pub keep: Keep,
+    /// How much virtual time [`World::run`] gives what it runs.
+    pub time_limit: Duration,
+}
+
+impl Default for WorldConfig {
+    /// Three servers on a good network.
+    fn default() -> Self {
+        Self {
+            voters: 3,
+            observers: 0,
+            timing: Timing::default(),
+            limits: Limits::default(),
+            links: LinkFaults::default(),
+            client_latency: Latency::default(),
+            disk_latency: Latency::default(),
+            files: Files::default(),
+            shuffle: true,
+            keep: Keep::Nothing,
+            time_limit: Duration::from_secs(24 * 3_600),
+        }
+    }
+}
+
+/// Servers, clients, their network, disks and clocks, in one thread, on virtual time, from one seed.
+///
+/// The servers run the production [`Node`] over the production codec; clients are the
+/// production [`Client`](crate::client::Client). What is simulated is what they stand on. All that happens repeats exactly from the
+/// seed, so a test that failed once fails again, and can be traced.
+///
+/// A clone is another handle to the same world.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use quorate::sim::{Failure, World};
+///
+/// # fn main() -> Result<(), Failure> {
+/// let world = World::new(7);
+/// world.run(async {
+///     let client = world.client();
+///     client.create("/motto", "many hands").await.unwrap();
+///     world.leader().await.crash();
+///     client.set("/motto", "make light work").await.unwrap();
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct World {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    seed: u64,
+    config: WorldConfig,
+    ensemble: Ensemble,
+    executor: Executor,
+    trace: Trace,
+    network: Network,
+    checker: Checker,
+    oracle: Oracle,
+    sessions: SessionCheck,
+    state: Mutex<State>,
+    running: AtomicBool,
+}
+
+struct State {
+    rng: SeededRng,
+    machines: BTreeMap<ServerId, Machine>,
+    processes: BTreeMap<u64, Lines>,
+    faults: BTreeMap<&'static str, u64>,
+}
+
+impl World {
+    /// Three servers on a good network, started.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::with(seed, WorldConfig::default())
+    }
+
+    /// The world that `config` describes, its servers started.
+    #[must_use]
+    pub fn with(seed: u64, config: WorldConfig) -> Self {
+        let mut rng = SeededRng::from_number(seed);
+        let executor = Executor::new(rng.fork(), config.shuffle);
+        let trace = Trace::new(config.keep);
+        let network = Network::new(executor.clone(), trace.clone(), rng.fork());
+        network.set_all_faults(config.links);
+        let voters = (1..=config.voters).map(ServerId::new);
+        let observers = (config.voters + 1..=config.voters + config.observers).map(ServerId::new);
+        let ensemble = Ensemble::majority(voters).with_observers(observers);
+        let checker = Checker::new(ensemble.members().map(|(server, member)| (server, member.voting)));
+        let machines = ensemble
+            .members()
+            .map(|(server, _)| {
+                let machine = Machine::new(server, SimClock::new(executor.clone()), config.files);
+                (server, machine)
+            })
+            .collect();
+        let state = State { rng, machines, processes: BTreeMap::new(), faults: BTreeMap::new() };
+        let world = Self {
+            inner: Arc::new(Inner {
+                seed,
+                oracle: Oracle::new(config.limits.clone()),
+                sessions: SessionCheck::new(checker.clone()),
+                config,
+                ensemble,
+                executor,
+                trace,
+                network,
+                checker,
+                state: Mutex::new(state),
+                running: AtomicBool::new(false),
+            }),
+        };
+        for server in world.servers() {
+            server.restart();
+        }
+        world
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.inner.seed
+    }
+
+    /// Virtual time since the world was built.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.inner.executor.now()
+    }
+
+    /// A true clock, for code that wants one.
+    #[must_use]
+    pub fn clock(&self) -> SimClock {
+        SimClock::new(self.inner.executor.clone())
+    }
+
+    /// Completes after a span of virtual time.
+    pub fn sleep(&self, span: Duration) -> Sleep {
+        self.inner.executor.sleep(span)
+    }
+
+    /// What `future` gives, or `None` if that takes longer than `span` of virtual time.
+    pub async fn timeout<T>(&self, span: Duration, future: impl Future<Output = T>) -> Option<T> {
+        match futures::future::select(pin!(future), self.sleep(span)).await {
+            futures::future::Either::Left((value, _)) => Some(value),
+            futures::future::Either::Right(_) => None,
+        }
+    }
+
+    /// Starts a task that belongs to no process.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.inner.executor.spawn(Actor::World, "task", future)
+    }
+
+    /// The servers, voters first.
+    #[must_use]
+    pub fn servers(&self) -> Vec<Server> {
+        self.inner.ensemble.members().map(|(server, _)| Server::new(self.clone(), server)).collect()
+    }
+
+    /// A server by its number, from 1.
+    ///
+    /// # Panics
+    ///
+    /// When the world has no such server.
+    #[must_use]
+    #[track_caller]
+    pub fn server(&self, number: u64) -> Server {
+        let server = ServerId::new(number);
+        assert!(self.inner.ensemble.member(server).is_some(), "the world has no server {number}");
+        Server::new(self.clone(), server)
+    }
+
+    /// The network between the servers.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.inner.network
+    }
+
+    /// The established leader: of several that think they lead, the one of the newest epoch.
+    #[must_use]
+    pub fn current_leader(&self) -> Option<Server> {
+        let leader = self.inner.checker.with_cluster(|cluster| {
+            cluster
+                .servers
+                .values()
+                .filter_map(|view| view.status.as_ref())
+                .filter(|status| status.role == Role::Leading && status.serving)
+                .max_by_key(|status| status.epoch)
+                .map(|status| status.server)
+        });
+        leader.map(|server| Server::new(self.clone(), server))
+    }
+
+    /// Waits for an established leader.
+    pub async fn leader(&self) -> Server {
+        loop {
+            if let Some(leader) = self.current_leader() {
+                return leader;
+            }
+            self.sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// A new client process, which reaches all servers.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        let mut state = self.lock();
+        let number = state.processes.len() as u64;
+        let lines = Lines::new(
+            number,
+            self.inner.executor.clone(),
+            self.inner.trace.clone(),
+            self.inner.sessions.clone(),
+            self.inner.config.client_latency,
+            state.rng.fork(),
+        );
+        for (server, machine) in &state.machines {
+            lines.set_node(*server, machine.node.clone());
+        }
+        state.processes.insert(number, lines);
+        drop(state);
+        Process::new(self.clone(), number)
+    }
+
+    /// A client process by its number, from 0.
+    #[must_use]
+    pub fn process_numbered(&self, number: u64) -> Option<Process> {
+        self.lock().processes.contains_key(&number).then(|| Process::new(self.clone(), number))
+    }
+
+    /// A client in a process of its own, which reaches all servers.
+    #[must_use]
+    pub fn client(&self) -> crate::client::Client {
+        self.process().client()
+    }
+
+    /// Runs the world until `future` completes.
+    ///
+    /// # Errors
+    ///
+    /// When an invariant is violated, a server stops by itself without an excuse, the world stalls or leaks, nothing can happen any
+    /// more, or the time limit is over.
+    pub fn run<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
+        if self.inner.running.swap(true, Ordering::Relaxed) {
+            return Err(Failure::Misused("`run` was called from within `run`".to_owned()));
+        }
+        let result = self.drive(future);
+        self.inner.running.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// Runs the world for a span of virtual time.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_for(&self, span: Duration) -> Result<(), Failure> {
+        self.run(self.sleep(span))
+    }
+
+    /// Kills everything, and drops what is left of it. A world whose tasks hold handles to it is only freed by this.
+    pub fn end(&self) {
+        let state = self.lock();
+        let processes: Vec<_> = state.processes.keys().copied().collect();
+        drop(state);
+        for number in processes {
+            self.inner.executor.kill(Actor::Client(number));
+        }
+        for server in self.servers() {
+            self.inner.executor.kill(Actor::Server(server.id()));
+        }
+        self.inner.executor.kill(Actor::World);
+        self.inner.executor.clear_timers();
+        let mut state = self.lock();
+        let nodes: Vec<_> = state.machines.values_mut().filter_map(|machine| machine.node.take()).collect();
+        state.processes.clear();
+        drop(state);
+        drop(nodes);
+    }
+
+    /// The hash of all that happened. Equal seeds and equal tests have equal hashes.
+    #[must_use]
+    pub fn trace_hash(&self) -> u64 {
+        self.inner.trace.hash()
+    }
+
+    /// All that happened, as far as it was kept.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.inner.trace
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> WorldCounters {
+        let committed = self
+            .inner
+            .checker
+            .with_cluster(|cluster| (cluster.ghost.committed.len() as u64, cluster.ghost.last()));
+        WorldCounters {
+            executor: self.inner.executor.counters(),
+            network: self.inner.network.counters(),
+            oracle: self.inner.oracle.counters(),
+            checks: self.inner.checker.checks(),
+            committed: committed.0,
+            last_committed: committed.1,
+            events: self.inner.trace.count(),
+            faults: self.lock().faults.clone(),
+        }
+    }
+
+    fn drive<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
+        let executor = &self.inner.executor;
+        let until = executor.now() + self.inner.config.time_limit;
+        let woken = Arc::new(Flag(AtomicBool::new(true)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut future = pin!(future);
+        loop {
+            if woken.0.swap(false, Ordering::Relaxed)
+                && let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker))
+            {
+                return self.inner.checker.failure().map_or(Ok(value), Err);
+            }
+            if let Some(failure) = self.inner.checker.failure() {
+                return Err(failure);
+            }
+            if executor.step(until)? == Step::Idle && !woken.0.load(Ordering::Relaxed) {
+                let at = executor.now();
+                return Err(if executor.has_timers() {
+                    Failure::TooSlow { at, what: "what `run` was given".to_owned() }
+                } else {
+                    Failure::Deadlocked { at, what: "what `run` was given" }
+                });
+            }
+        }
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(super) fn weak(&self) -> WeakWorld {
+        WeakWorld { inner: Arc::downgrade(&self.inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn with_machine<T>(
+        &self,
+        server: ServerId,
+        work: impl FnOnce(&mut Machine) -> T,
+    ) -> Option<T> {
+        self.lock().machines.get_mut(&server).map(work)
+    }
+
+    pub(super) fn lines(&self, process: u64) -> Option<Lines> {
+        self.lock().processes.get(&process).cloned()
+    }
+
+    pub(super) fn fork_rng(&self) -> SeededRng {
+        self.lock().rng.fork()
+    }
+
+    pub(super) fn count_fault(&self, name: &'static str) {
+        *self.lock().faults.entry(name).or_default() += 1;
+    }
+
+    pub(super) fn client_options(&self) -> ClientOptions {
+        let mut seed = [0; 32];
+        self.lock().rng.fill(&mut seed);
+        ClientOptions::new(seed)
+    }
+
+    /// Starts a server's process, unless it runs.
+    pub(super) fn start(&self, server: ServerId) {
+        let inner = &self.inner;
+        let mut state = self.lock();
+        let mut rng = state.rng.fork();
+        let Some(machine) = state.machines.get_mut(&server) else { return };
+        if machine.node.is_some() {
+            return;
+        }
+        let (storage, formed) = match machine.open() {
+            Ok(opened) => opened,
+            Err(error) => {
+                let excused = machine.is_excused();
+                machine.ended = Some(error.to_string());
+                drop(state);
+                self.note(Actor::Server(server), "unopened", &[], || error.to_string());
+                if !excused {
+                    self.unexcused(server, &error.to_string());
+                }
+                return;
+            }
+        };
+        machine.incarnation += 1;
+        let incarnation = machine.incarnation;
+        let mut seed = [0; 32];
+        rng.fill(&mut seed);
+        let peer = PeerConfig {
+            timing: inner.config.timing.clone(),
+            limits: inner.config.limits.clone(),
+            ..PeerConfig::new(ClusterId::new(1), server, inner.ensemble.clone(), seed)
+        };
+        let storage = SimStorage {
+            server,
+            inner: storage,
+            formed,
+            executor: inner.executor.clone(),
+            trace: inner.trace.clone(),
+            checker: inner.checker.clone(),
+            latency: inner.config.disk_latency,
+            rng: Mutex::new(rng),
+        };
+        let eye = Eye {
+            server,
+            executor: inner.executor.clone(),
+            trace: inner.trace.clone(),
+            checker: inner.checker.clone(),
+            oracle: inner.oracle.clone(),
+        };
+        let started = Node::start_observed(
+            NodeConfig::new(peer),
+            Arc::new(inner.network.transport(server)),
+            Arc::new(storage),
+            Arc::new(machine.clock.clone()),
+            Arc::new(eye),
+        );
+        let (node, run) = match started {
+            Ok(started) => started,
+            Err(error) => return inner.checker.fail(Failure::Misused(error.to_string())),
+        };
+        machine.node = Some(node.clone());
+        machine.ended = None;
+        for lines in state.processes.values() {
+            lines.set_node(server, Some(node.clone()));
+        }
+        drop(state);
+        self.note(Actor::Server(server), "start", &[incarnation], String::new);
+        let world = self.weak();
+        inner.executor.spawn(Actor::Server(server), "node", async move {
+            let ended = run.await;
+            if let Some(world) = world.upgrade() {
+                world.ended(server, incarnation, ended);
+            }
+        });
+    }
+
+    /// Ends a server's process without a word; says whether it ran.
+    pub(super) fn stop(&self, server: ServerId) -> bool {
+        let mut state = self.lock();
+        let Some(node) = state.machines.get_mut(&server).and_then(|machine| machine.node.take()) else {
+            return false;
+        };
+        for lines in state.processes.values() {
+            lines.set_node(server, None);
+        }
+        drop(state);
+        drop(node);
+        let inner = &self.inner;
+        inner.network.close(server);
+        inner.executor.kill(Actor::Server(server));
+        self.with_machine(server, |machine| machine.disk.kill());
+        inner.oracle.down(server);
+        inner.checker.see(self.now(), server, &Seen::Down);
+        true
+    }
+
+    /// A server's future has ended by itself.
+    fn ended(&self, server: ServerId, incarnation: u64, ended: Result<(), NodeError>) {
+        let told = match &ended {
+            Ok(()) => "shut down".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.note(Actor::Server(server), "ended", &[incarnation], || told.clone());
+        let fork = self.fork_rng();
+        let excused = self.with_machine(server, |machine| {
+            let mut rng = fork;
+            let excused =
+                ended.is_ok() || machine.is_excused() && matches!(ended, Err(NodeError::Storage(_)));
+            machine.ended = Some(told.clone());
+            if machine.is_stopped() {
+                machine.power_loss(&mut rng);
+            }
+            excused
+        });
+        if excused == Some(false) {
+            self.unexcused(server, &told);
+        }
+        self.stop(server);
+    }
+
+    fn unexcused(&self, server: ServerId, told: &str) {
+        self.inner.checker.fail(Failure::Violated {
+            at: self.now(),
+            invariant: "NodeRuns",
+            what: format!("S{server} stopped by itself: {told}"),
+        });
+    }
+
+    pub(super) fn note(
+        &self,
+        actor: Actor,
+        kind: &'static str,
+        numbers: &[u64],
+        detail: impl FnOnce() -> String,
+    ) {
+        self.inner.trace.note(self.now(), actor, kind, numbers, detail);
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("seed", &self.inner.seed)
+            .field("now", &self.now())
+            .field("trace", &self.inner.trace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(super) fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    pub(super) fn checker(&self) -> &Checker {
+        &self.checker
+    }
+}
+
+/// What a world counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WorldCounters {
+    /// Polls, timers, and the time that was skipped.
+    pub executor: ExecutorCounters,
+    /// Frames between servers.
+    pub network: NetworkCounters,
+    /// Replies and events that were compared with what they must be.
+    pub oracle: OracleCounters,
+    /// How often the invariants over the servers were checked.
+    pub checks: u64,
+    /// Transactions that were committed.
+    pub committed: u64,
+    /// The last of them.
+    pub last_committed: Zxid,
+    /// Events in the trace.
+    pub events: u64,
+    /// Faults, by name.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+/// A handle that does not keep a world alive, for what the world itself holds.
+#[derive(Clone)]
+pub(super) struct WeakWorld {
+    inner: Weak<Inner>,
+}
+
+impl WeakWorld {
+    pub(super) fn upgrade(&self) -> Option<World> {
+        self.inner.upgrade().map(|inner| World { inner })
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[path = "world_tests.rs"]
+mod tests;
