@@ -89,11 +89,12 @@ impl World {
 
     /// The same, after everybody has had so many turns from now on.
     fn crash_after(&mut self, index: usize, rounds: usize) {
-        let (_, abort) = self.places[index].0.lock().unwrap().take().expect("it runs");
+        let place = self.places[index].clone();
         let crash = async move {
             for _ in 0..rounds {
                 futures::pending!();
             }
+            let (_, abort) = place.0.lock().unwrap().take().expect("it runs");
             abort.abort();
         };
         // Woken again each time it is polled, it comes after all others that are awake.
