@@ -173,7 +173,8 @@ pub(super) struct Net {
     /// Messages on their way, by arrival.
     wire: BTreeMap<(Time, u64), (ServerId, ServerId, Message)>,
     sent: u64,
-    /// The last arrival in each direction and lane, so that without jitter the order is kept.
+    /// The commit point that each learner was last told when its epoch was established.
+    told: BTreeMap<ServerId, Zxid>,
     pub(super) trace: Vec<(ServerId, ServerId, Message)>,
     pub(super) keep_trace: bool,
     seed: u64,
@@ -196,6 +197,7 @@ impl Net {
             rng: SeededRng::from_number(seed),
             wire: BTreeMap::new(),
             sent: 0,
+            told: BTreeMap::new(),
             trace: Vec::new(),
             keep_trace: false,
             seed,
@@ -568,7 +570,10 @@ impl Net {
                     assert_eq!(zab.delivered(), zab.tip(), "a leader begins with all delivered");
                     assert!(server.applied.len() >= self.ghost.committed.len(), "a leader lacks something");
                 }
-                Output::Synced { .. } => {}
+                Output::Synced { .. } => {
+                    let told = self.told.get(&from).copied().unwrap_or_default();
+                    assert!(zab.delivered() >= told, "{from:?} serves at {} and not {told}", zab.delivered());
+                }
                 Output::LinkLost => server.links_lost += 1,
                 Output::Confirmed(confirmation) => server.confirmed.push(confirmation),
                 Output::StoodDown { reason } => server.ended.push(reason),
@@ -586,6 +591,9 @@ impl Net {
     }
 
     fn send(&mut self, from: ServerId, to: ServerId, message: Message) {
+        if let Body::UpToDate { committed } = message.body {
+            self.told.insert(to, committed);
+        }
         if self.keep_trace {
             self.trace.push((from, to, message.clone()));
         }
