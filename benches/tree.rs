@@ -1,5 +1,7 @@
 //! How fast the tree is: `cargo bench --bench tree`.
 
+#![expect(clippy::expect_used, reason = "a measurement that fails may stop")]
+
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -25,12 +25,13 @@ use super::node::{Kind, Node, NodeId};
 pub(super) const MAGIC: [u8; 8] = *b"QRTREE\x00\x01";
 
 /// A record as it was read.
+#[expect(clippy::large_enum_variant, reason = "nearly every record is a node, and none is kept")]
 #[derive(Debug)]
 pub(super) enum Record {
     Padding,
     Acl(AclId, Acl),
     /// The node's own number and the node; its key and children are still to be found out.
-    Node(NodeId, Box<Node>),
+    Node(NodeId, Node),
     End {
         nodes: u64,
         digest: u64,
@@ -198,7 +199,7 @@ impl<'a> Reader<'a> {
             stamp: 0,
             local: false,
         };
-        Some(Record::Node(id, Box::new(node)))
+        Some(Record::Node(id, node))
     }
 
     fn byte(&mut self) -> Option<u8> {

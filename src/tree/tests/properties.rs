@@ -219,7 +219,7 @@ proptest! {
         chunk in 1..300_usize,
     ) {
         let mut lone = Lone::new();
-        let mut act = |lone: &mut Lone, step: &Step| match step {
+        let act = |lone: &mut Lone, step: &Step| match step {
             Step::Write(caller, write) => drop(lone.write_as(caller, write)),
             Step::Close(session) => drop(lone.close(*session)),
             Step::Reap | Step::Read(..) => {}
