@@ -25,7 +25,6 @@ use super::node::{Kind, Node, NodeId};
 pub(super) const MAGIC: [u8; 8] = *b"QRTREE\x00\x01";
 
 /// A record as it was read.
-#[expect(clippy::large_enum_variant, reason = "nearly every record is a node, and none is kept")]
 #[derive(Debug)]
 pub(super) enum Record {
     Padding,
