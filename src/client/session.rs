@@ -317,6 +317,12 @@ impl Session {
         self.answer(call, reply)
     }
 
+    /// The number of the request that was taken in last.
+    #[cfg(test)]
+    pub(super) fn last_tag(&self) -> u64 {
+        self.next_tag
+    }
+
     /// What a close by the server means.
     pub(super) fn closed(&self, reason: CloseReason) -> Verdict {
         match reason {

@@ -182,7 +182,7 @@ fn without_what_came_before_the_replay(mut events: Vec<WatchEvent>) -> Vec<Watch
     let group = events.iter().take_while(|event| Some(event.zxid) == first).count();
     let half = group / 2;
     let (one, rest) = events.split_at_checked(half).unwrap_or((&events, &[]));
-    if group % 2 == 0 && rest.get(..half) == Some(one) {
+    if group.is_multiple_of(2) && rest.get(..half) == Some(one) {
         events.drain(..half);
     }
     events

@@ -127,7 +127,7 @@ impl Election {
         if is_ahead {
             self.tell_voters(false);
         }
-        if notification.ask || is_first || is_behind {
+        if notification.ask || is_behind || (is_first && is_looking) {
             self.tell(from, false);
         }
         self.consider(now, Some(from));

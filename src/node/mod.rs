@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod connection;
 mod driver;
+mod entropy;
 mod error;
 mod events;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use connection::{
     Attach, Connection, Connector, Deliveries, Delivery, Disconnected, Inbound, OpenError, Outbound,
     Requests, ServerEnd, Undeliverable,
 };
+pub use entropy::entropy;
 pub use error::{NodeError, NodeStopped};
 pub use events::Events;
 pub use observe::Observer;

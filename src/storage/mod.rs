@@ -1,4 +1,8 @@
 //! Layer 4: where the durable state lives.
+//!
+//! [`FileStorage`] keeps it in files, [`MemoryStorage`] as long as the process lives. Whoever writes another one
+//! implements [`Storage`] and runs [`conformance::check`]; whoever has only another kind of disk implements
+//! [`fs::FileSystem`] under a [`FileStorage`].
 
 pub mod conformance;
 mod file;
@@ -75,7 +79,7 @@ pub enum StorageError {
         /// What the operating system said.
         cause: String,
     },
-    /// The disk is full.
+    /// The disk is full. If it was a snapshot that did not fit, only that is given up, and the storage goes on.
     #[error("{doing}: the disk is full; make room and start the server again")]
     Full {
         /// What was being done, with the file.

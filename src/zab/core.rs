@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use crate::types::{Epoch, LogOp, Recovered, SeededRng, ServerId, SnapshotChunk, Standing, Time, Zxid};
 
 use super::config::ZabConfig;
@@ -158,11 +160,31 @@ impl Core {
         self.note(Note::Misbehaved { peer, what: what.into() });
     }
 
-    /// Delivers all that can be.
+    /// Delivers all that can be, because what is put out next says that it was.
     pub(super) fn deliver(&mut self) {
         while let Some(entry) = self.history.deliver() {
             self.outputs.push_back(Output::Deliver { zxid: entry.zxid, payload: entry.payload });
         }
+    }
+
+    /// The messages that carry these payloads, none much larger than the limit.
+    pub(super) fn in_pieces(&self, payloads: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+        let mut pieces: Vec<Vec<Bytes>> = Vec::new();
+        let mut room = 0;
+        for payload in payloads {
+            let size = payload.len() + 32;
+            match pieces.last_mut() {
+                Some(piece) if size <= room => {
+                    room -= size;
+                    piece.push(payload);
+                }
+                _ => {
+                    room = self.config.chunk.saturating_sub(size);
+                    pieces.push(vec![payload]);
+                }
+            }
+        }
+        pieces
     }
 
     /// A name for a new link.

@@ -323,7 +323,7 @@ impl History {
         self.base_index += 1;
         self.delivered -= 1;
         self.deliverable -= 1;
-        self.handed -= 1;
+        self.handed = self.handed.saturating_sub(1);
         if !readable_before {
             self.forget_runs();
         }

@@ -211,7 +211,9 @@ impl Zab {
                 return Some(output);
             }
             if !std::mem::take(&mut self.core.dirty) {
-                return None;
+                // Last, and one by one: no other output waits for them.
+                let entry = self.core.history.deliver()?;
+                return Some(Output::Deliver { zxid: entry.zxid, payload: entry.payload });
             }
             let result = match &mut self.part {
                 Part::Leader(leader) => leader.flush(&mut self.core),
@@ -219,10 +221,7 @@ impl Zab {
                     learner.flush(&mut self.core);
                     Ok(())
                 }
-                Part::Idle => {
-                    self.core.deliver();
-                    Ok(())
-                }
+                Part::Idle => Ok(()),
             };
             self.end_on(result);
         }
@@ -250,7 +249,7 @@ impl Zab {
     }
 
     /// Leader: asks for a confirmation that no newer leader has a quorum; [`Output::Confirmed`] with this or a larger number
-    /// gives it. All that was committed when this was called may then be read linearizably. Void when the role ends, and
+    /// gives it. A state in which all that is [committed](Self::committed) now is delivered may then be read as the latest. Void when the role ends, and
     /// of no effect in another.
     pub fn confirm(&mut self, now: Time) -> Confirmation {
         self.core.advance(now);

@@ -60,7 +60,8 @@ pub enum Output {
         /// At most this many bytes.
         limit: usize,
     },
-    /// Leader: a learner can only be brought level by a snapshot at or after this position, and there is none.
+    /// Leader: a learner can only be brought level by a snapshot at or after this position, which is delivered, and there
+    /// is none. Take one, and say [`handle_own_snapshot`](super::Zab::handle_own_snapshot).
     SnapshotWanted {
         /// The position.
         at_least: Zxid,

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::executor::{LocalPool, LocalSpawner};
 use futures::future::{AbortHandle, abortable, join_all};
 use futures::task::LocalSpawnExt as _;
@@ -15,7 +16,7 @@ use crate::node::{Attach, Clock, Connection, Connector, Node, NodeConfig, OpenEr
 use crate::peer::{Ensemble, PeerConfig, Role};
 use crate::storage::MemoryStorage;
 use crate::transport::Hub;
-use crate::types::{ClusterId, CreateMode, ErrorCode, Expected, ServerId, Time, WatchEventKind};
+use crate::types::{ClusterId, CreateMode, ErrorCode, Expected, ServerId, WatchEventKind};
 
 /// A place where a server runs, or will run again.
 #[derive(Clone, Default)]
@@ -292,12 +293,12 @@ fn watches_miss_nothing_while_their_server_is_replaced() {
 }
 
 #[test]
-fn ephemerals_go_with_their_session_whether_it_is_closed_or_expires() {
+fn sessions_end_when_they_are_closed_and_when_nobody_can_be_reached() {
     let mut world = World::new(3);
     let owner = world.client(0, 16);
     let silent = world.client(1, 16);
-    let other = world.client(2, 16);
-    let (closed, silent_owner, reader) = (owner.clone(), silent.clone(), other.clone());
+    let reader = world.client(2, 16);
+    let (closed, silent_owner) = (owner.clone(), silent.clone());
     world.run(async move {
         closed.create("/closed", "").ephemeral().await.unwrap();
         silent_owner.create("/silent", "").ephemeral().await.unwrap();
@@ -307,34 +308,41 @@ fn ephemerals_go_with_their_session_whether_it_is_closed_or_expires() {
         assert_eq!(gone.watch.await.unwrap().kind, WatchEventKind::Deleted);
     });
     assert_eq!(owner.state(), SessionState::Closed);
-    // A client that is cut off from everybody learns by itself that its session is over, and not before the
-    // others do.
-    let gone = {
-        let other = other.clone();
-        world.run(async move { other.exists("/silent").watch().await.unwrap().watch })
-    };
-    let session = silent.session_id();
-    assert!(session.is_some());
+    // A client that reaches nobody any more learns by itself that its session is over, and not before the
+    // quorum could have said so.
     let mut states = silent.states();
-    for place in &silent_places(&world) {
-        drop(place.0.lock().unwrap().take().map(|(_, abort)| abort.abort()));
-    }
-    world.pool.run_until_stalled();
+    (0..3).for_each(|index| world.crash(index));
     let cut_off_at = world.clock.now().time;
-    let expired_at = world.run({
-        let clock = world.clock.clone();
-        async move {
-            while states.next().await != Some(SessionState::Expired) {}
-            clock.now().time
-        }
+    let clock = world.clock.clone();
+    let expired_at = world.run(async move {
+        while states.next().await != Some(SessionState::Expired) {}
+        clock.now().time
     });
-    assert!(expired_at >= cut_off_at + Duration::from_secs(10), "{:?}", expired_at.since(Time::ZERO));
-    drop(gone);
+    assert!(expired_at.since(cut_off_at) >= Duration::from_secs(10));
     let late = world.run(async move { silent.get("/silent").await });
     assert_eq!(late, Err(ClientError::SessionExpired));
 }
 
-/// All servers: with them gone nobody can be reached.
-fn silent_places(world: &World) -> Vec<Place> {
-    world.places.clone()
+#[test]
+fn an_ephemeral_of_a_client_that_is_gone_without_a_word_is_deleted_when_its_session_expires() {
+    let mut world = World::new(3);
+    let clock = world.clock.clone();
+    let places = world.places.iter().map(|place| Arc::new(place.clone()) as Arc<dyn Connector>);
+    let options = ClientOptions::new([1; 32]);
+    let (client, driver) = Client::new(places, Arc::new(clock.clone()), options).unwrap();
+    let (driver, abort) = abortable(driver);
+    world.spawner.spawn_local(driver.map(|end| assert!(end.is_err(), "it is stopped from outside"))).unwrap();
+    let other = world.client(1, 16);
+    let gone = world.run(async move {
+        client.create("/e", "").ephemeral().await.unwrap();
+        let watched = other.exists("/e").watch().await.unwrap();
+        // As when its process is killed.
+        abort.abort();
+        let since = clock.now().time;
+        let event = watched.watch.await.unwrap();
+        (event.kind, clock.now().time.since(since))
+    });
+    assert_eq!(gone.0, WatchEventKind::Deleted);
+    let span = gone.1;
+    assert!(span > Duration::from_secs(6) && span < Duration::from_secs(12), "{span:?}");
 }

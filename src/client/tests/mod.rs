@@ -2,6 +2,7 @@
 
 mod calls;
 mod ensemble;
+mod resume;
 mod sessions;
 mod watches;
 mod world;

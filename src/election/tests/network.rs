@@ -42,6 +42,10 @@ struct Server {
     failing_since: Option<Time>,
     /// Whether its role works: as leader it has an epoch, as follower it was brought level.
     settled: bool,
+    /// How often it has started: its role's number.
+    role: u64,
+    /// The number of the role of the leader that it joined.
+    joined: u64,
 }
 
 /// What can happen to a message, in chances of a hundred.
@@ -80,6 +84,8 @@ impl Network {
             history: Some(Vote { epoch: Epoch::ZERO, zxid: Zxid::ZERO, sid: sid(number) }),
             failing_since: None,
             settled: false,
+            role: 0,
+            joined: 0,
         };
         Self {
             now: Time::ZERO,
@@ -191,12 +197,16 @@ impl Network {
         votes.map(|(server, vote)| (server.number(), vote.sid.number())).collect()
     }
 
-    /// The leader that all servers which are up follow, if there is one and it is established.
+    /// The leader that all servers which are up follow and report with one and the same vote, if there is one and it is established.
     pub(super) fn agreed(&self) -> Option<u64> {
-        let mut up = self.servers.values().filter_map(|server| server.election.as_ref());
-        let leader = up.clone().next()?.leader()?;
-        let first = up.clone().next()?.vote();
-        let agree = up.all(|election| election.leader() == Some(leader) && election.vote() == first);
+        let mut up = self.servers.iter().filter(|(_, is)| is.election.is_some());
+        let leader = up.clone().find_map(|(_, is)| is.election.as_ref()?.leader())?;
+        let vote = self.servers[&leader].election.as_ref()?.vote();
+        let agree = up.all(|(server, is)| {
+            is.settled
+                && self.follows(*server, leader)
+                && is.election.as_ref().and_then(Election::vote) == vote
+        });
         (agree && self.is_established(leader)).then_some(leader.number())
     }
 
@@ -226,6 +236,7 @@ impl Network {
         let is = self.server(server.number());
         is.failing_since = None;
         is.settled = false;
+        is.role += 1;
         let history = is.history;
         is.election.as_mut().expect("the server is up").start(now, history);
         self.drain(server);
@@ -267,6 +278,9 @@ impl Network {
             self.servers.get_mut(&server).and_then(|is| is.election.as_mut()?.poll_output())
         {
             outputs += 1;
+            if let Output::Decided { leader, .. } = output {
+                self.server(server.number()).joined = self.servers[&leader].role;
+            }
             assert!(
                 outputs <= 4 + self.servers.len(),
                 "more than one word to each, and a few events, for one input"
@@ -326,9 +340,11 @@ impl Network {
         one == other || !self.cut.contains(&(one, other)) && !self.cut.contains(&(other, one))
     }
 
+    /// Whether `server` follows what `leader` is now, and not what it was before it started again.
     fn follows(&self, server: ServerId, leader: ServerId) -> bool {
-        let is = self.servers.get(&server).and_then(|server| server.election.as_ref());
-        self.is_linked(server, leader) && is.and_then(Election::leader) == Some(leader)
+        let (is, leads) = (&self.servers[&server], &self.servers[&leader]);
+        let knows = is.election.as_ref().and_then(Election::leader) == Some(leader);
+        knows && is.joined == leads.role && leads.election.is_some() && self.is_linked(server, leader)
     }
 
     /// Whether `leader` leads, and a quorum that it reaches follows it.
@@ -344,7 +360,7 @@ impl Network {
             let works = if leader == server {
                 self.is_established(server)
             } else {
-                self.follows(leader, leader) && self.is_linked(server, leader)
+                self.follows(leader, leader) && self.follows(server, leader)
             };
             let now = self.now;
             if works {

@@ -70,7 +70,7 @@ fn any_notification() -> impl Strategy<Value = (u64, Notification)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn after_any_faults_all_find_one_leader_in_bounded_time(seed: u64) {
@@ -82,6 +82,35 @@ proptest! {
         let (leader, started) = (net.agreed(), net.started());
         net.run(Duration::from_secs(30));
         prop_assert_eq!((net.agreed(), net.started()), (leader, started), "and stay with it");
+    }
+
+    #[test]
+    fn over_links_that_stay_as_they_are_whoever_reaches_a_quorum_can_win(
+        voters in 3..=7u64,
+        cuts in prop::collection::vec((1..=7u64, 1..=7u64), 0..30),
+        is_running: bool,
+    ) {
+        // All histories are equal; for those that are not see `partitions`.
+        let mut net = Network::of(voters);
+        let is_cut = |from: u64, to: u64| cuts.contains(&(from, to));
+        let mut reaches = |one| {
+            let links = (1..=voters).filter(|other| one == *other || !is_cut(one, *other) && !is_cut(*other, one));
+            links.count() as u64 > voters / 2
+        };
+        if is_running {
+            net.boot_all();
+            net.run(Duration::from_secs(1));
+        }
+        cuts.iter().filter(|(from, to)| *from.max(to) <= voters).for_each(|(from, to)| net.cut_one_way(*from, *to));
+        net.boot_all();
+        let can_win = (1..=voters).any(&mut reaches);
+        net.run(Duration::from_secs(20));
+        let leaders: Vec<u64> = (1..=voters).filter(|server| net.state(*server) == ServerState::Leading).collect();
+        prop_assert_eq!(leaders.len(), usize::from(can_win), "{:?}", leaders);
+        prop_assert!(leaders.into_iter().all(&mut reaches));
+        let started = net.started();
+        net.run(Duration::from_secs(60));
+        prop_assert_eq!(net.started(), started, "and there is no election after that");
     }
 
     #[test]

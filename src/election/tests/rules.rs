@@ -148,6 +148,16 @@ fn drain_at(election: &mut Election, now: Time) -> Vec<Output> {
 }
 
 #[test]
+fn a_better_candidate_of_a_smaller_round_gets_no_vote() {
+    let mut election = looking(3);
+    hear(&mut election, NOW, 1, Notification { round: 2, ..candidate(vote(1, 4, 1)) });
+    hear(&mut election, NOW, 5, candidate(vote(1, 6, 5)));
+    assert_eq!(election.vote(), Some(vote(1, 5, 3)), "it was said in an election that is over");
+    hear(&mut election, NOW, 5, Notification { round: 2, ..candidate(vote(1, 6, 5)) });
+    assert_eq!(election.vote(), Some(vote(1, 6, 5)));
+}
+
+#[test]
 fn a_quorum_waits_the_finalise_wait_for_a_better_vote() {
     let mut election = looking(4);
     let backing = |from| Notification { vote: Some(vote(1, 5, 4)), ..candidate(vote(1, 5, from)) };

@@ -35,6 +35,14 @@ pub(super) struct Segment {
     marks: Vec<(Zxid, u64)>,
 }
 
+/// Records of one segment, to be read without the index.
+pub(super) struct Stretch {
+    number: u64,
+    file: Arc<dyn File>,
+    from: u64,
+    end: u64,
+}
+
 /// Which segment, and where it starts.
 #[derive(Clone, Copy, Default)]
 pub(super) struct SegmentStart {
@@ -59,6 +67,10 @@ impl Segment {
     pub(super) fn cut(&mut self, end: u64) {
         self.marks.retain(|(_, begin)| *begin < end);
         self.end = end;
+    }
+
+    fn stretch(&self, from: u64) -> Stretch {
+        Stretch { number: self.number, file: self.file.clone(), from, end: self.end }
     }
 
     /// A place at or before the record behind `zxid`.
@@ -98,7 +110,7 @@ impl Index {
         if zxid == segment.start {
             return Ok((SEGMENT_HEADER_LEN, segment.chain));
         }
-        let mut cursor = Cursor::new(segment, segment.place_before(zxid), options);
+        let mut cursor = Cursor::new(&segment.stretch(segment.place_before(zxid)), options);
         while let Some(record) = cursor.next()? {
             if record.entry.zxid == zxid {
                 return Ok((cursor.at, record.chain));
@@ -107,17 +119,16 @@ impl Index {
         Err(cursor.damage("the record that was to be the last is not there"))
     }
 
-    /// Where to read from so as to get the entries behind `after`.
-    pub(super) fn route(&self, after: Zxid) -> Vec<(Segment, u64)> {
-        let first = self.segment_behind(after);
-        let segments = self.segments.iter().skip(first);
-        segments.map(|segment| (segment.clone(), segment.place_before(after))).collect()
+    /// Where to read so as to get the entries behind `after`.
+    pub(super) fn route(&self, after: Zxid) -> Vec<Stretch> {
+        let segments = self.segments.iter().skip(self.segment_behind(after));
+        segments.map(|segment| segment.stretch(segment.place_before(after))).collect()
     }
 }
 
 /// Reads the entries behind `after` along a route.
 pub(super) fn read_route(
-    route: &[(Segment, u64)],
+    route: &[Stretch],
     after: Zxid,
     limit: usize,
     options: &FileStorageOptions,
@@ -125,8 +136,8 @@ pub(super) fn read_route(
     let mut room = limit;
     let mut entries: Vec<LogEntry> = Vec::new();
     let mut tip = after;
-    for (segment, from) in route {
-        let mut cursor = Cursor::new(segment, *from, options);
+    for stretch in route {
+        let mut cursor = Cursor::new(stretch, options);
         while let Some(Record { entry, .. }) = cursor.next()? {
             if entry.zxid <= after {
                 continue;
@@ -151,7 +162,7 @@ struct Record {
     chain: u32,
 }
 
-/// Goes through the durable records of a segment.
+/// Goes through durable records.
 struct Cursor {
     reader: Reader,
     seed: u32,
@@ -161,13 +172,13 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(segment: &Segment, at: u64, options: &FileStorageOptions) -> Self {
+    fn new(stretch: &Stretch, options: &FileStorageOptions) -> Self {
         Self {
-            reader: Reader::new(segment.file.clone(), PIECE_LEN),
-            seed: segment_seed(options.cluster, options.server, segment.number),
-            number: segment.number,
-            at,
-            end: segment.end,
+            reader: Reader::new(stretch.file.clone(), PIECE_LEN),
+            seed: segment_seed(options.cluster, options.server, stretch.number),
+            number: stretch.number,
+            at: stretch.from,
+            end: stretch.end,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::storage::fs::{File, FileSystem};
 use crate::types::{LogEntry, LogOp, Zxid};
 
 /// How many zeros are written at a time.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// The buffer of a larger batch is given back.
 const BUFFER_KEPT: usize = 4 << 20;
 

@@ -317,7 +317,7 @@ impl Recovery<'_> {
 
 /// Reads a part of a file and writes it where it stands.
 fn copy_in_place(file: &dyn File, from: u64, to: u64) -> std::io::Result<()> {
-    let mut bytes = vec![0; PIECE_LEN];
+    let mut bytes = vec![0; PIECE_LEN.min(to.saturating_sub(from) as usize)];
     let mut at = from;
     while at < to {
         let wanted = bytes.len().min((to - at) as usize);

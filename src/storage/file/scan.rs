@@ -6,6 +6,9 @@ use bytes::{Bytes, BytesMut};
 use super::record::{ALIGN, HEAD_LEN, Head, MARK, SECTOR};
 use crate::storage::fs::File;
 
+/// The length of a checksum, and of an end mark.
+const END_LEN: u64 = 4;
+
 /// Reads a segment in large pieces; what it gives are parts of those, not copies.
 pub(super) struct Reader {
     file: Arc<dyn File>,
@@ -53,7 +56,9 @@ impl Reader {
         if let Some(found) = self.in_piece(at, len) {
             return Ok(found);
         }
-        let mut piece = BytesMut::zeroed(len.max(self.piece_len));
+        // No more than there is: most recoveries read little.
+        let rest = self.file.len()?.saturating_sub(at);
+        let mut piece = BytesMut::zeroed(rest.min(len.max(self.piece_len) as u64) as usize);
         let count = self.file.read_at(at, &mut piece)?;
         piece.truncate(count);
         self.piece = piece.freeze();
@@ -87,14 +92,13 @@ impl Reader {
     /// found of one.
     ///
     /// Before it was ever written a segment holds zeros, and a disk writes whole sectors. So a record of which a
-    /// sector is zeros was torn by a power cut, before the sync that its acknowledgement had to wait for. The
-    /// exception is damage that a later write proves to have happened to durable bytes: its records say what
+    /// sector is zeros was torn by a power cut, before the sync that its acknowledgement had to wait for; so was one
+    /// that ends in zeros, in case a disk writes by the byte. The exception is damage that a later write proves to have happened to durable bytes: its records say what
     /// was durable when they were written.
     pub(super) fn judge(&mut self, seed: u32, at: u64, head: Option<Head>) -> io::Result<Tail> {
-        let torn = match head {
-            Some(head) => self.lacks_a_sector(at, head.record_len(), !head.has_zero_sector())?,
-            None => self.lacks_a_sector(at, HEAD_LEN as u64, true)?,
-        };
+        let (len, any_sector) =
+            head.map_or((HEAD_LEN as u64, true), |head| (head.record_len(), !head.has_zero_sector()));
+        let torn = self.lacks_a_sector(at, len, any_sector)? || self.lacks_its_end(at, len)?;
         let (mut later, mut proved) = (false, false);
         let anything = self.sweep(seed, at, &mut |position, head| {
             later |= position > at;
@@ -144,6 +148,12 @@ impl Reader {
             }
             from += words_len;
         }
+    }
+
+    /// Whether the last of the `len` bytes at `at`, where neither a header nor a record ends in zeros, are missing.
+    fn lacks_its_end(&mut self, at: u64, len: u64) -> io::Result<bool> {
+        let end = self.bytes(at + len - END_LEN, END_LEN as usize)?;
+        Ok((end.len() as u64) < END_LEN || end.iter().all(|byte| *byte == 0))
     }
 
     /// Whether, of the `len` bytes at `at`, those of the first, the last or (if `any`) any one sector are zeros

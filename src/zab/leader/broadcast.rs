@@ -94,8 +94,9 @@ impl Leader {
                 learner.send(core, *server, Body::Commit { zxid: committed });
             }
             if !learner.answers.is_empty() {
-                let payloads = std::mem::take(&mut learner.answers);
-                learner.send(core, *server, Body::Answer { payloads });
+                for payloads in core.in_pieces(std::mem::take(&mut learner.answers)) {
+                    learner.send(core, *server, Body::Answer { payloads });
+                }
             }
         }
         for server in broken {
@@ -104,11 +105,15 @@ impl Leader {
     }
 
     /// Stands down for a new epoch when the counter is spent and all of it committed (ZOOKEEPER-1277).
-    pub(super) fn check_counter(&self, core: &Core) -> Result<(), StandDown> {
+    pub(super) fn check_counter(&self, core: &mut Core) -> Result<(), StandDown> {
         let Stage::Established { epoch } = self.stage else { return Ok(()) };
         let tip = core.history.tip();
         let spent = tip.epoch() == epoch && tip.counter() >= core.config.last_counter;
-        if spent && core.history.delivered() == tip { Err(StandDown::CounterSpent) } else { Ok(()) }
+        if !spent {
+            return Ok(());
+        }
+        core.deliver();
+        if core.history.delivered() == tip { Err(StandDown::CounterSpent) } else { Ok(()) }
     }
 
     /// Drops the learners that are silent, stand still, or have lost messages on the way.

@@ -45,10 +45,7 @@ impl Leader {
         let learner = LearnerLink::new(link, core.now, join, votes);
         self.learners.insert(from, learner);
         match self.stage {
-            Stage::Discovering => {
-                self.progress = core.now;
-                self.discover(core)?;
-            }
+            Stage::Discovering => self.discover(core)?,
             Stage::Promising { .. } => {}
             Stage::Gathering { epoch }
             | Stage::Synchronising { epoch, .. }
@@ -111,7 +108,6 @@ impl Leader {
         learner.progress = core.now;
         let counts = learner.counts;
         if let Stage::Gathering { epoch } = self.stage {
-            self.progress = core.now;
             // The quorum that is gathering may know of committed entries that this server does not.
             if counts && (ack.current, ack.tip) > (core.current, core.history.tip()) {
                 return Err(StandDown::LessRecent(from));

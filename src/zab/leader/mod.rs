@@ -27,7 +27,7 @@ pub(super) struct Leader {
     learners: BTreeMap<ServerId, LearnerLink>,
     /// When a level voter was last heard from. Outlives its link.
     live: BTreeMap<ServerId, Time>,
-    /// When the bid last came nearer to its goal.
+    /// When the bid last came nearer to its goal: it entered a stage, or a learner that comes level got further.
     progress: Time,
     next_tick: Time,
     /// The last heartbeat.
@@ -169,7 +169,6 @@ impl Leader {
         self.synchronise(core);
         self.stream(core);
         self.read_log(core);
-        core.deliver();
         self.beat_for_confirmation(core);
         self.check_counter(core)
     }

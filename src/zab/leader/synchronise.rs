@@ -29,7 +29,7 @@ impl Leader {
                     Decision::Truncate(to) => ("TRUNC", SyncMode::Truncate(to), to),
                     Decision::Snapshot(zxid) => ("SNAP", SyncMode::Snapshot(zxid), zxid),
                     Decision::Wait(at_least) => {
-                        if !asked {
+                        if !asked && core.history.delivered() >= at_least {
                             learner.phase = Phase::Waiting { tip, asked: true };
                             core.outputs.push_back(Output::SnapshotWanted { at_least });
                         }

@@ -138,6 +138,10 @@ impl Learner {
                 link.claim(core.now, sent);
                 let pong = Body::Pong { round, sent: link.sent() };
                 core.send(from, link.plain(pong));
+                if self.phase == Phase::Joining {
+                    // It knows of the link, and will speak when it has a quorum.
+                    self.retry_at = core.now + core.config.sync_timeout;
+                }
                 Ok(())
             }
             (Body::Reset, false) => {
@@ -187,7 +191,7 @@ impl Learner {
             if self.joining_since + core.config.init_timeout <= core.now {
                 return Err(StandDown::LeaderSilent);
             }
-            if self.retry_at <= core.now {
+            if self.retry_at <= core.now || self.overdue(core).is_some_and(|deadline| deadline <= core.now) {
                 self.join(core);
             }
         } else if self.heard + self.patience(core) <= core.now {
@@ -199,16 +203,16 @@ impl Learner {
     }
 
     pub(super) fn poll_timeout(&self, core: &Core) -> Time {
-        if self.phase == Phase::Joining {
-            return self.retry_at.min(self.joining_since + core.config.init_timeout);
-        }
-        let silent = self.heard + self.patience(core);
-        self.overdue(core).map_or(silent, |deadline| deadline.min(silent))
+        let over = if self.phase == Phase::Joining {
+            self.retry_at.min(self.joining_since + core.config.init_timeout)
+        } else {
+            self.heard + self.patience(core)
+        };
+        self.overdue(core).map_or(over, |deadline| deadline.min(over))
     }
 
     /// Works out all that is to be sent and done now.
     pub(super) fn flush(&mut self, core: &mut Core) {
-        core.deliver();
         self.save_piece(core);
         let Some(link) = &mut self.link else { return };
         let streaming = matches!(self.phase, Phase::Level | Phase::Entering { .. } | Phase::Entered);
@@ -216,6 +220,9 @@ impl Learner {
             self.acked = core.history.durable();
             let message = link.number(Body::Ack { zxid: self.acked });
             core.send(self.leader, message);
+        }
+        if self.up_to_date.is_some() || !self.answers.is_empty() {
+            core.deliver();
         }
         let delivered = core.history.delivered();
         if self.up_to_date.take_if(|committed| *committed <= delivered).is_some() {
@@ -227,9 +234,10 @@ impl Learner {
             core.outputs.push_back(Output::Answered { payload });
         }
         if !self.forwards.is_empty() {
-            let payloads = std::mem::take(&mut self.forwards);
-            let message = link.number(Body::Forward { payloads });
-            core.send(self.leader, message);
+            for payloads in core.in_pieces(std::mem::take(&mut self.forwards)) {
+                let message = link.number(Body::Forward { payloads });
+                core.send(self.leader, message);
+            }
         }
     }
 

@@ -283,6 +283,7 @@ impl Net {
         server.writes.clear();
         server.answers.clear();
         server.receiving = None;
+        server.snapshots_wanted.clear();
         server.zab = None;
     }
 

