@@ -248,9 +248,16 @@ impl Driver {
                 }
                 Output::SaveSnapshot(chunk) => {
                     let storage = Arc::clone(&self.storage);
-                    let saved = Input::SnapshotSaved { zxid: chunk.zxid, offset: chunk.offset };
+                    let (zxid, offset) = (chunk.zxid, chunk.offset);
                     self.io.push(Box::pin(async move {
-                        storage.save_snapshot(chunk).await.map(|()| Completion::Saved(saved))
+                        match storage.save_snapshot(chunk).await {
+                            Ok(()) => Ok(Completion::Saved(Input::SnapshotSaved { zxid, offset })),
+                            // Only the snapshot is lost: the log is another matter, and goes on.
+                            Err(StorageError::Refused(_) | StorageError::Full { .. }) => {
+                                Ok(Completion::Saved(Input::SnapshotNotSaved { zxid, offset }))
+                            }
+                            Err(error) => Err(error),
+                        }
                     }));
                 }
                 Output::Connected(connected) => {

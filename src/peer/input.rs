@@ -39,6 +39,13 @@ pub enum Input {
         /// Where the chunk began.
         offset: u64,
     },
+    /// The storage could not take that chunk and has dropped the snapshot; it is otherwise sound.
+    SnapshotNotSaved {
+        /// The snapshot.
+        zxid: Zxid,
+        /// Where the chunk began.
+        offset: u64,
+    },
     /// A client wants to open a session or to take one up again.
     Connect(Connect),
     /// An attached client asks for something.

@@ -127,7 +127,7 @@ impl Peer {
             return Err(PeerError::State { expected: recovered.snapshot, found });
         }
         let mut rng = SeededRng::new(config.seed);
-        let state = state.unwrap_or_else(|| State::new(&config.limits));
+        let state = state.unwrap_or_else(|| State::new(&config));
         let mut recent = RecentChanges::new(config.limits.remembered_changes);
         recent.reset(state.applied);
         let mut peer = Self {
@@ -175,6 +175,7 @@ impl Peer {
             Input::LogRead { after, entries } => self.zab.handle_log_read(now.time, after, entries),
             Input::SnapshotRead { learner, chunk } => self.zab.handle_snapshot_read(now.time, learner, chunk),
             Input::SnapshotSaved { zxid, offset } => self.handle_snapshot_saved(zxid, offset),
+            Input::SnapshotNotSaved { zxid, offset } => self.handle_snapshot_not_saved(zxid, offset),
             Input::Connect(connect) => self.handle_connect(connect),
             Input::Request(request) => self.handle_request(request),
             Input::Disconnect(client) => self.handle_disconnect(client),

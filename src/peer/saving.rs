@@ -97,7 +97,7 @@ impl Peer {
         }
         if chunk.offset == 0 {
             self.saving.received.clear();
-            self.saving.restore = Some(StateRestore::new(&self.config.limits));
+            self.saving.restore = Some(StateRestore::new(&self.config));
         }
         self.saving.received.push_back(chunk);
     }
@@ -120,6 +120,20 @@ impl Peer {
                 }
             }
             self.zab.handle_chunk_saved(self.now.time, zxid, offset);
+        }
+    }
+
+    pub(super) fn handle_snapshot_not_saved(&mut self, zxid: Zxid, offset: u64) {
+        let in_flight = self.saving.in_flight.take_if(|piece| piece.zxid == zxid && piece.offset == offset);
+        let Some(piece) = in_flight else { return };
+        self.event(PeerEvent::SnapshotNotSaved { zxid });
+        if piece.own {
+            if let Some(own) = self.saving.own.take_if(|own| own.zxid() == zxid) {
+                own.abandon(&mut self.state);
+            }
+        } else if self.saving.restore.is_some() {
+            self.saving.drop_received();
+            self.zab.handle_snapshot_refused(self.now.time);
         }
     }
 

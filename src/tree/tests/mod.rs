@@ -51,7 +51,7 @@ impl Lone {
     fn close(&mut self, session: SessionId) -> Vec<ZnodePath> {
         self.step();
         let ephemerals = self.tree.prepare_close(&mut self.outstanding, self.zxid, session);
-        self.apply(session, &Txn::CloseSession { ephemerals: ephemerals.clone() }).unwrap();
+        self.apply(session, &Txn::CloseSession { ephemerals: ephemerals.len() as u64 }).unwrap();
         ephemerals
     }
 
