@@ -3,11 +3,10 @@
 //! The conformance suite judges it in one line; then a quorum keeps its data in it, stops, and finds it again.
 //! What `FileStorage` does and it does not: the file never gets shorter, and damage in its middle passes for its end.
 
-use std::error::Error;
-use std::fs::{File, OpenOptions, create_dir_all, remove_dir_all};
+use std::fs::{File, create_dir_all, remove_dir_all};
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::{iter, path::PathBuf, sync::Arc};
+use std::{error::Error, iter, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use futures::executor::{ThreadPool, block_on};
@@ -17,9 +16,7 @@ use quorate::node::{Clock, Node, SystemClock, entropy};
 use quorate::peer::{Ensemble, PeerConfig};
 use quorate::storage::{MemoryStorage, Storage, StorageError, conformance};
 use quorate::transport::Hub;
-use quorate::{
-    ClusterId, Epoch, LogEntry, LogOp, Recovered, ServerId, SnapshotChunk, WriteBatch, Zxid, codec,
-};
+use quorate::{ClusterId, LogEntry, LogOp, Recovered, ServerId, SnapshotChunk, WriteBatch, Zxid, codec};
 use serde::{Deserialize, Serialize};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -29,19 +26,8 @@ type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 enum Record {
     /// The server started: what a start forgets is forgotten here, each time that the journal is read.
     Started,
-    Step(#[serde(with = "Step")] LogOp),
+    Step(LogOp),
     Chunk(SnapshotChunk),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "LogOp")]
-enum Step {
-    AcceptedEpoch(Epoch),
-    CurrentEpoch(Epoch),
-    Append(Vec<LogEntry>),
-    TruncateAfter(Zxid),
-    ResetTo(Zxid),
-    PurgeUpTo(Zxid),
 }
 
 struct Journal {
@@ -76,8 +62,7 @@ fn io(cause: impl Error) -> StorageError {
 #[async_trait]
 impl Storage for Journal {
     async fn recover(&self) -> Result<Recovered, StorageError> {
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(&self.path).map_err(io)?;
+        let mut file = File::options().read(true).append(true).create(true).open(&self.path).map_err(io)?;
         let (mut bytes, mut at) = (Vec::new(), 0);
         file.read_to_end(&mut bytes).map_err(io)?;
         // The last write before a power cut may be there in part; nobody was told that it is durable.
@@ -93,6 +78,8 @@ impl Storage for Journal {
             at += len;
         }
         file.set_len(at as u64).map_err(io)?;
+        // A new file is only there after a power cut when its directory has been synced too.
+        self.path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all()).map_err(io)?;
         let mut open = self.file.lock().await;
         *open = Some(file);
         Self::append(&mut open, iter::once(Record::Started))?;
@@ -121,13 +108,8 @@ impl Storage for Journal {
         Self::append(&mut file, iter::once(Record::Chunk(chunk)))
     }
 
-    async fn read_snapshot(
-        &self,
-        at: Zxid,
-        offset: u64,
-        limit: usize,
-    ) -> Result<SnapshotChunk, StorageError> {
-        self.memory.read_snapshot(at, offset, limit).await
+    async fn read_snapshot(&self, at: Zxid, from: u64, limit: usize) -> Result<SnapshotChunk, StorageError> {
+        self.memory.read_snapshot(at, from, limit).await
     }
 }
 

@@ -105,8 +105,7 @@ impl View {
                 }
             }
             Err(error) if error.is(ErrorCode::NoNode) => {
-                let gone = self.servers.remove(path);
-                gone.iter().for_each(|(address, _)| println!("consumer: {address} has gone"));
+                self.servers.remove(path).iter().for_each(|(gone, _)| println!("consumer: {gone} has gone"));
             }
             Err(error) => return Err(error.into()),
         }
@@ -124,7 +123,6 @@ async fn run(quorum: Quorum) -> Result<()> {
     let made = client.create("/servers", "").await?;
     let changes = client.watch("/servers").recursive().from(made.stat.czxid).await?;
     let mut view = View { client, changes, servers: Servers::new() };
-
     let mut servers = Vec::new();
     for (address, load) in [("10.0.0.1:80", 4), ("10.0.0.2:80", 0), ("10.0.0.3:80", 2)] {
         servers.push(Server::register(quorum.client()?, address, load).await?);
