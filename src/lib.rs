@@ -80,3 +80,8 @@ pub mod watch;
 pub mod zab;
 
 pub use types::*;
+
+/// Compiles what the README shows. It shows TCP, hence the feature.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
