@@ -175,7 +175,7 @@ impl Parent {
         let took = self.wait(known, next)?;
         let part = if victim == leader { "the leader" } else { "a follower" };
         println!(
-            "{:8.3}s  KILLED server {victim}, {part}: next write after {took:?}",
+            "{:8.3}s  KILLED server {victim}, {part}: next write after {took:.1?}",
             self.began.elapsed().as_secs_f64()
         );
         for writer in (0..4).step_by(2).filter(|writer| self.homes[*writer] == victim).collect::<Vec<_>>() {
@@ -214,7 +214,11 @@ impl Parent {
         println!("{} acknowledged writes are there, none twice; all at {level}", acknowledged.len());
         let mut times: Vec<_> = times.into_iter().flatten().collect();
         times.sort();
-        println!("{} kills of the leader: median {:?}, {times:?}", times.len(), times.get(times.len() / 2));
+        let median = times.get(times.len() / 2).copied().unwrap_or_default();
+        println!(
+            "{} kills of the leader, next write after {median:.0?} (median); all: {times:.0?}",
+            times.len()
+        );
         (0..3).try_for_each(|server| self.kill(server).map(drop))
     }
 }
