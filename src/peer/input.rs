@@ -15,6 +15,9 @@ pub enum Input {
         /// The message.
         message: Message,
     },
+    /// This server's process is known to have gone; its messages were all handed over before. A hint: a leader that has gone is
+    /// replaced at once and not after its silence. Harmless when it is wrong.
+    PeerGone(ServerId),
     /// The batch of this number is durable, and with it all before it.
     Persisted(PersistId),
     /// The answer to [`Output::ReadLog`](super::Output::ReadLog): entries after the position asked for.

@@ -167,6 +167,10 @@ impl Peer {
         }
         match input {
             Input::Message { from, message } => self.handle_message(from, message),
+            Input::PeerGone(peer) => {
+                self.election.handle_peer_gone(now.time, peer);
+                self.zab.handle_peer_gone(now.time, peer);
+            }
             Input::Persisted(id) => {
                 if let Some(ticket) = self.gate.persisted(id) {
                     self.zab.handle_persisted(now.time, ticket);

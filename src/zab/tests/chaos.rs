@@ -53,6 +53,12 @@ fn run(seed: u64, seen: &mut BTreeSet<&'static str>) {
                 net.zab(number).request_snapshot(now);
                 net.drain(number);
             }
+            16 if net.is_up(number) => {
+                // A hint that may be wrong.
+                let (now, other) = (net.now, sid(1 + net.rng.below(all)));
+                net.zab(number).handle_peer_gone(now, other);
+                net.drain(number);
+            }
             _ => {}
         }
         assign(&mut net, all, voters, false);
