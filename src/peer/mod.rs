@@ -220,7 +220,9 @@ impl Peer {
         if self.halted {
             return None;
         }
-        let expiry = self.leading.as_ref().and_then(|leading| leading.deadlines.next());
+        // Without a zxid left to close a session at, its deadline is nothing that could be met.
+        let expiry =
+            self.zab.next_zxid().and(self.leading.as_ref()).and_then(|leading| leading.deadlines.next());
         [self.election.poll_timeout(), self.zab.poll_timeout(), self.next_tick, expiry]
             .into_iter()
             .flatten()

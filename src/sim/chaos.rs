@@ -126,11 +126,16 @@ impl World {
         Err(self.too_slow(core, "that all servers reach one state"))
     }
 
-    /// Whether all of these servers have applied all that is committed.
+    /// Whether all of these servers have applied all that is committed, as far as they can reach the leader: it may
+    /// be one outside of them, of whose links no more is asked than that a quorum can live with them.
     fn is_level(&self, servers: &[ServerId]) -> bool {
+        let Some(leader) = self.current_leader().map(|leader| leader.id()) else { return false };
+        let reachable = |server: ServerId| {
+            self.network().is_connected(server, leader) && self.network().is_connected(leader, server)
+        };
         self.inner().checker().with_cluster(|cluster| {
             let last = cluster.ghost.last();
-            servers.iter().all(|server| {
+            servers.iter().filter(|server| reachable(**server)).all(|server| {
                 cluster
                     .servers
                     .get(server)
@@ -176,7 +181,10 @@ impl World {
                         let world = self.weak();
                         let soon = self.now() + Duration::from_millis(100);
                         self.inner().executor().at(soon, move || {
-                            if let Some(world) = world.upgrade() {
+                            // Unless its disk was repaired meanwhile.
+                            if let Some(world) = world.upgrade()
+                                && world.with_machine(server, |machine| machine.is_failing()) == Some(true)
+                            {
                                 world.cut_power(server);
                             }
                         });
@@ -219,8 +227,9 @@ impl World {
 
     fn swap_disks(&self, a: ServerId, b: ServerId) {
         // An empty disk belongs to nobody: to be given one is to lose one's own.
-        let formed = |server| self.with_machine(server, |machine| machine.is_formed()) == Some(true);
-        if !formed(a) || !formed(b) {
+        let empty =
+            |server| self.with_machine(server, |machine| machine.disk.files().is_empty()) == Some(true);
+        if empty(a) || empty(b) {
             return;
         }
         self.stop(a);

@@ -136,9 +136,9 @@ impl Machine {
         self.disk.wipe();
     }
 
-    /// Whether it has ever opened its storage.
-    pub(super) fn is_formed(&self) -> bool {
-        self.formed.load(Ordering::Relaxed)
+    /// Whether something was done to its disk that is not repaired.
+    pub(super) fn is_failing(&self) -> bool {
+        self.excused
     }
 
     /// Its disk, and whose it is. The faults that are to come go with the disk.
