@@ -36,11 +36,11 @@ struct Attached {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     /// After all that were sent before it.
-    InTurn,
+    Queued,
     /// The same, and before it come events of the past.
     Replays,
     /// At once.
-    OutOfTurn,
+    Immediate,
 }
 
 #[derive(Default)]
@@ -75,9 +75,9 @@ impl SessionCheck {
     /// A client sends a request.
     pub(super) fn asked(&self, connection: u64, tag: u64, request: &Request) {
         let turn = match request {
-            Request::Read { level: ReadLevel::Local, .. } => Turn::OutOfTurn,
+            Request::Read { level: ReadLevel::Local, .. } => Turn::Immediate,
             Request::Watch(WatchRequest::Resume { .. }) => Turn::Replays,
-            _ => Turn::InTurn,
+            _ => Turn::Queued,
         };
         if let Some(attached) = self.lock().attached.get_mut(&connection) {
             attached.asked.push_back((tag, turn));
@@ -126,9 +126,9 @@ impl State {
                 };
                 let place = attached.asked.iter().position(|(tag, _)| *tag == reply.tag);
                 let due =
-                    attached.asked.iter().find(|(_, turn)| *turn != Turn::OutOfTurn).map(|(tag, _)| *tag);
+                    attached.asked.iter().find(|(_, turn)| *turn != Turn::Immediate).map(|(tag, _)| *tag);
                 let answered = place.and_then(|place| attached.asked.remove(place));
-                if answered.is_none_or(|(tag, turn)| turn != Turn::OutOfTurn && due != Some(tag)) {
+                if answered.is_none_or(|(tag, turn)| turn != Turn::Immediate && due != Some(tag)) {
                     return Err(("ClientOrder", format!("#{} is answered, {due:?} is due", reply.tag)));
                 }
                 let Some(known) = self.sessions.get_mut(&attached.session) else { return Ok(()) };
