@@ -3,8 +3,8 @@
 //!
 //! The program starts itself three times, as servers; four writers live in them, as in a service that embeds one. A
 //! write is acknowledged when its line has come out of its server's process. It makes a sequential node, which
-//! would be there twice if executed twice. When a server is killed, its writers of even number go on at another one
-//! at once, the others when it is back; in a new session, with the number of their session before that of the write.
+//! would be there twice if it was executed twice. When a server is killed, two of the four go on at another one at
+//! once and two where they were, when it is back: in a new session, whose number is part of the nodes' names.
 #![expect(clippy::disallowed_methods, reason = "a program for the clock on the wall")]
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
