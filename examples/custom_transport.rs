@@ -40,12 +40,14 @@ struct Wire {
     held_up: Option<Bytes>,
 }
 
+type Incoming = (ServerId, Receiver<Bytes>);
+
 /// One server's end of the wires.
 struct End {
     server: ServerId,
     wires: Wires,
     /// The urgent queues and then the others: from whom, and what.
-    queues: Mutex<[Vec<(ServerId, Receiver<Bytes>)>; 2]>,
+    queues: Mutex<[Vec<Incoming>; 2]>,
     arrived: Arc<AtomicWaker>,
     turn: AtomicUsize,
 }

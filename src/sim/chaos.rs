@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::client::ClientError;
 use crate::types::{ErrorCode, ServerId, Time};
 
 use super::check::Seen;
@@ -76,6 +77,7 @@ impl World {
                 self.network().set_faults(*a, *b, LinkFaults::default());
                 self.network().repair(*a, *b);
             }
+            self.give_back(*a);
             self.apply(Fault::RepairDisk(*a));
             self.with_clock(*a, |clock| clock.set_rate(1_000_000));
             self.apply(Fault::Resume(*a));
@@ -109,7 +111,8 @@ impl World {
             }
         };
         match self.timeout(span, write).await {
-            Some(Ok(_)) => {}
+            // A refusal too is a transaction, and has been committed.
+            Some(Ok(_) | Err(ClientError::Refused(_))) => {}
             Some(Err(error)) => return Err(self.too_slow(core, &format!("a write: {error}"))),
             None => return Err(self.too_slow(core, "a write of a new client")),
         }
@@ -123,11 +126,16 @@ impl World {
         Err(self.too_slow(core, "that all servers reach one state"))
     }
 
-    /// Whether all of these servers have applied all that is committed.
+    /// Whether all of these servers have applied all that is committed, as far as they can reach the leader: it may
+    /// be one outside of them, of whose links no more is asked than that a quorum can live with them.
     fn is_level(&self, servers: &[ServerId]) -> bool {
+        let Some(leader) = self.current_leader().map(|leader| leader.id()) else { return false };
+        let reachable = |server: ServerId| {
+            self.network().is_connected(server, leader) && self.network().is_connected(leader, server)
+        };
         self.inner().checker().with_cluster(|cluster| {
             let last = cluster.ghost.last();
-            servers.iter().all(|server| {
+            servers.iter().filter(|server| reachable(**server)).all(|server| {
                 cluster
                     .servers
                     .get(server)
@@ -173,7 +181,10 @@ impl World {
                         let world = self.weak();
                         let soon = self.now() + Duration::from_millis(100);
                         self.inner().executor().at(soon, move || {
-                            if let Some(world) = world.upgrade() {
+                            // Unless its disk was repaired meanwhile.
+                            if let Some(world) = world.upgrade()
+                                && world.with_machine(server, |machine| machine.is_failing()) == Some(true)
+                            {
                                 world.cut_power(server);
                             }
                         });
@@ -203,28 +214,42 @@ impl World {
                 self.with_machine(server, super::machine::Machine::repair);
             }
             Fault::BitFlip(server) => {
-                self.see_damage(server);
-                self.with_machine(server, |machine| machine.flip_bit(&mut rng));
+                self.damage(server, |machine| machine.flip_bit(&mut rng));
             }
             Fault::WipeDisk(server) => {
                 self.stop(server);
-                self.see_damage(server);
-                self.with_machine(server, super::machine::Machine::wipe);
+                self.damage(server, super::machine::Machine::wipe);
             }
-            Fault::SwapDisks(a, b) => {
-                self.stop(a);
-                self.stop(b);
-                let excused = |server| {
-                    self.with_machine(server, |machine| {
-                        machine.excuse();
-                        machine.disk.clone()
-                    })
-                };
-                if let (Some(a), Some(b)) = (excused(a), excused(b)) {
-                    a.swap(&b);
-                }
-            }
+            Fault::SwapDisks(a, b) => self.swap_disks(a, b),
             _ => {}
+        }
+    }
+
+    fn swap_disks(&self, a: ServerId, b: ServerId) {
+        // An empty disk belongs to nobody: to be given one is to lose one's own.
+        let empty =
+            |server| self.with_machine(server, |machine| machine.disk.files().is_empty()) == Some(true);
+        if empty(a) || empty(b) {
+            return;
+        }
+        self.stop(a);
+        self.stop(b);
+        let disk = |server| self.with_machine(server, |machine| machine.disk_to_swap());
+        if let (Some((disk_a, of_a)), Some((disk_b, of_b))) = (disk(a), disk(b)) {
+            disk_a.swap(&disk_b);
+            self.with_machine(a, |machine| machine.disk_of = of_b);
+            self.with_machine(b, |machine| machine.disk_of = of_a);
+        }
+    }
+
+    /// Puts a server's own disk back, wherever it is.
+    fn give_back(&self, server: ServerId) {
+        let holder =
+            self.servers().into_iter().map(|holder| holder.id()).find(|holder| {
+                self.with_machine(*holder, |machine| machine.disk_of == server).unwrap_or(false)
+            });
+        if let Some(holder) = holder.filter(|holder| *holder != server) {
+            self.swap_disks(server, holder);
         }
     }
 
@@ -235,8 +260,12 @@ impl World {
         self.with_machine(server, |machine| machine.power_loss(&mut rng));
     }
 
-    fn see_damage(&self, server: ServerId) {
-        self.inner().checker().see(self.now(), server, &Seen::Damaged);
+    /// Damages a server's disk, unless it is another's: that one may not be meant to lose anything.
+    fn damage<T>(&self, server: ServerId, damage: impl FnOnce(&mut super::machine::Machine) -> T) {
+        if self.with_machine(server, |machine| machine.disk_of == server) == Some(true) {
+            self.inner().checker().see(self.now(), server, &Seen::Damaged);
+            self.with_machine(server, damage);
+        }
     }
 
     fn change_links(&self, change: impl Fn(&mut LinkFaults)) {

@@ -13,6 +13,8 @@ pub(super) struct Machine {
     pub(super) server: ServerId,
     pub(super) clock: SimClock,
     pub(super) disk: SimDisk,
+    /// Whose disk that is.
+    pub(super) disk_of: ServerId,
     pub(super) files: Files,
     pub(super) node: Option<Node>,
     /// Grows with every start.
@@ -61,6 +63,7 @@ impl Machine {
             server,
             clock,
             disk: SimDisk::new(),
+            disk_of: server,
             files,
             node: None,
             incarnation: 0,
@@ -86,7 +89,7 @@ impl Machine {
 
     /// Whether its process may end because of its storage.
     pub(super) fn is_excused(&self) -> bool {
-        self.excused || self.damaged
+        self.excused || self.damaged || self.disk_of != self.server
     }
 
     /// Whether a fault has stopped the machine in the middle of an operation.
@@ -133,9 +136,15 @@ impl Machine {
         self.disk.wipe();
     }
 
-    /// Its process may not find its own disk.
-    pub(super) fn excuse(&mut self) {
+    /// Whether something was done to its disk that is not repaired.
+    pub(super) fn is_failing(&self) -> bool {
+        self.excused
+    }
+
+    /// Its disk, and whose it is. The faults that are to come go with the disk.
+    pub(super) fn disk_to_swap(&mut self) -> (SimDisk, ServerId) {
         self.excused = true;
+        (self.disk.clone(), self.disk_of)
     }
 
     /// Room again, and no errors to come.

@@ -237,7 +237,7 @@ impl Replica {
             Request::Watch(watch) => {
                 self.advance(server, reply.zxid, cluster)?;
                 if reply.result.is_ok() && !matches!(reply.result, Ok(Answer::Compacted { .. })) {
-                    self.watches.asked(reply.client, watch, &self.tree)?;
+                    self.watches.asked(reply.client, &caller.identities, watch, &self.tree)?;
                 }
             }
             Request::AddIdentity(identity) => {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::node::{Attach, Delivery};
-use crate::peer::{Answer, ReadLevel, Request};
+use crate::peer::{Answer, ReadLevel, Request, WatchRequest};
 use crate::types::{SessionId, Time, Zxid};
 
 use super::Failure;
@@ -28,8 +28,19 @@ struct State {
 struct Attached {
     session: SessionId,
     last_event: Zxid,
-    /// The requests without an answer, in the order in which they were sent, and whether they wait for their turn.
-    asked: VecDeque<(u64, bool)>,
+    /// The requests without an answer, in the order in which they were sent, and how they take their turn.
+    asked: VecDeque<(u64, Turn)>,
+}
+
+/// When a request is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// After all that were sent before it.
+    Queued,
+    /// The same, and before it come events of the past.
+    Replays,
+    /// At once.
+    Immediate,
 }
 
 #[derive(Default)]
@@ -63,9 +74,13 @@ impl SessionCheck {
 
     /// A client sends a request.
     pub(super) fn asked(&self, connection: u64, tag: u64, request: &Request) {
-        let ordered = !matches!(request, Request::Read { level: ReadLevel::Local, .. });
+        let turn = match request {
+            Request::Read { level: ReadLevel::Local, .. } => Turn::Immediate,
+            Request::Watch(WatchRequest::Resume { .. }) => Turn::Replays,
+            _ => Turn::Queued,
+        };
         if let Some(attached) = self.lock().attached.get_mut(&connection) {
-            attached.asked.push_back((tag, ordered));
+            attached.asked.push_back((tag, turn));
         }
     }
 
@@ -110,9 +125,10 @@ impl State {
                     return Err(("ConnectedFirst", format!("{reply:?} comes before the session")));
                 };
                 let place = attached.asked.iter().position(|(tag, _)| *tag == reply.tag);
-                let due = attached.asked.iter().find(|(_, ordered)| *ordered).map(|(tag, _)| *tag);
+                let due =
+                    attached.asked.iter().find(|(_, turn)| *turn != Turn::Immediate).map(|(tag, _)| *tag);
                 let answered = place.and_then(|place| attached.asked.remove(place));
-                if answered.is_none_or(|(tag, ordered)| ordered && due != Some(tag)) {
+                if answered.is_none_or(|(tag, turn)| turn != Turn::Immediate && due != Some(tag)) {
                     return Err(("ClientOrder", format!("#{} is answered, {due:?} is due", reply.tag)));
                 }
                 let Some(known) = self.sessions.get_mut(&attached.session) else { return Ok(()) };
@@ -128,6 +144,10 @@ impl State {
                 let Some(attached) = self.attached.get_mut(&connection) else {
                     return Err(("ConnectedFirst", format!("{event:?} comes before the session")));
                 };
+                // A watch that is taken up again tells first what it missed, which may be older than what other watches told.
+                if attached.asked.iter().any(|(_, turn)| *turn == Turn::Replays) {
+                    return Ok(());
+                }
                 if event.zxid < attached.last_event {
                     let what = format!("event {event:?} comes after one of {}", attached.last_event);
                     return Err(("WatchOrder", what));

@@ -50,7 +50,13 @@ impl WatchOracle {
     }
 
     /// A request about watches was answered with success, in the state of `tree`.
-    pub(super) fn asked(&mut self, client: ClientId, request: &WatchRequest, tree: &Tree) -> Judged {
+    pub(super) fn asked(
+        &mut self,
+        client: ClientId,
+        identities: &[Identity],
+        request: &WatchRequest,
+        tree: &Tree,
+    ) -> Judged {
         match request {
             WatchRequest::Add { path, mode } => self.add(client, path, lasting(*mode)),
             WatchRequest::Resume { path, mode, .. } => {
@@ -71,27 +77,32 @@ impl WatchOracle {
             }
             WatchRequest::Restore { since, data, exist, child, persistent, recursive } => {
                 let mut missed = BTreeSet::new();
+                let mut miss = |path: &RequestPath, kind: WatchEventKind, acl: Option<&Acl>| {
+                    // Whoever may not read a node hears nothing of it.
+                    if acl.is_none_or(|acl| acl.permits(Permissions::READ, identities)) {
+                        missed.insert((path.as_str().to_owned(), kind as u8));
+                    }
+                };
                 for path in data {
                     match tree.lookup(path.as_str()) {
-                        None => drop(missed.insert((path.as_str(), WatchEventKind::Deleted as u8))),
-                        Some((stat, _)) if stat.mzxid > *since => {
-                            missed.insert((path.as_str(), WatchEventKind::DataChanged as u8));
+                        None => miss(path, WatchEventKind::Deleted, None),
+                        Some((stat, acl)) if stat.mzxid > *since => {
+                            miss(path, WatchEventKind::DataChanged, Some(&acl));
                         }
                         Some(_) => self.add(client, path, Kind::Data),
                     }
                 }
                 for path in exist {
-                    if tree.lookup(path.as_str()).is_some() {
-                        missed.insert((path.as_str(), WatchEventKind::Created as u8));
-                    } else {
-                        self.add(client, path, Kind::Data);
+                    match tree.lookup(path.as_str()) {
+                        Some((_, acl)) => miss(path, WatchEventKind::Created, Some(&acl)),
+                        None => self.add(client, path, Kind::Data),
                     }
                 }
                 for path in child {
                     match tree.lookup(path.as_str()) {
-                        None => drop(missed.insert((path.as_str(), WatchEventKind::Deleted as u8))),
-                        Some((stat, _)) if stat.pzxid > *since => {
-                            missed.insert((path.as_str(), WatchEventKind::ChildrenChanged as u8));
+                        None => miss(path, WatchEventKind::Deleted, None),
+                        Some((stat, acl)) if stat.pzxid > *since => {
+                            miss(path, WatchEventKind::ChildrenChanged, Some(&acl));
                         }
                         Some(_) => self.add(client, path, Kind::Child),
                     }
@@ -106,7 +117,7 @@ impl WatchOracle {
                 let told: BTreeSet<_> = late
                     .iter()
                     .filter(|event| event.zxid == Zxid::ZERO)
-                    .map(|event| (event.path.as_str(), event.kind as u8))
+                    .map(|event| (event.path.as_str().to_owned(), event.kind as u8))
                     .collect();
                 if told != missed {
                     let what =

@@ -155,7 +155,7 @@ impl Worker {
     /// A write that nobody else could make fail: if it does, the quorum executed an earlier one twice or lost it.
     async fn conditional(&mut self, client: &Client, own: &str, kept: &mut Kept) -> Result<(), ClientError> {
         let Some(version) = kept.version else { return Ok(()) };
-        match client.set(own, self.data().unwrap_or_default()).version(version).await {
+        match client.set(own, self.rng.next_u64().to_string()).version(version).await {
             Ok(stat) if stat.version == version + 1 => kept.version = Some(stat.version),
             Err(ClientError::Refused(refusal)) if refusal.code == ErrorCode::Throttled => {}
             Err(error) if !matches!(error, ClientError::Refused(_)) => return Err(error),
