@@ -41,7 +41,6 @@ struct Wire {
 }
 
 type Incoming = (ServerId, Receiver<Bytes>);
-
 /// One server's end of the wires.
 struct End {
     server: ServerId,
