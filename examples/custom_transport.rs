@@ -18,7 +18,6 @@ use quorate::transport::{Transport, conformance};
 use quorate::{ClusterId, Lane, ServerId};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
-type Incoming = (ServerId, Receiver<Bytes>);
 
 const SERVERS: [ServerId; 3] = [ServerId::new(1), ServerId::new(2), ServerId::new(3)];
 
@@ -41,6 +40,7 @@ struct Wire {
     held_up: Option<Bytes>,
 }
 
+type Incoming = (ServerId, Receiver<Bytes>);
 /// One server's end of the wires.
 struct End {
     server: ServerId,

@@ -8,6 +8,10 @@
 //! - Watches live through reconnects. A one-shot watch tells a change that happened meanwhile, a lasting
 //!   one tells all of them, or says that it cannot.
 //! - The end of a session is never silent: every call and watch then fails, and no new session takes its place.
+//!
+//! A call has no deadline of its own: it waits as long as the session lives, and for the first session without an end.
+//! Give it a timeout of your executor where that is too long; a write that nobody waits for any more may be executed
+//! nevertheless.
 
 mod call;
 mod digest;
@@ -89,7 +93,8 @@ impl Client {
     /// A client of these servers, and the future that works for it: spawn it on any executor.
     ///
     /// Servers are tried in turn, the first one first; give the one in the same process first. Calls may be
-    /// made at once; they wait for the session. The future ends with the session.
+    /// made at once; they wait for the session. The future ends with the session. Until then it holds the handles that it
+    /// was given, so that a [`Node`](crate::node::Node) of which it has the last handle stops with it.
     ///
     /// # Errors
     ///

@@ -48,7 +48,8 @@ use crate::types::{ClientId, SeededRng, ServerId};
 /// A handle to a running server. Cheap to clone.
 ///
 /// The server runs until its future ends: by [`shutdown`](Self::shutdown), by an error, or because the last
-/// handle was dropped, which shuts it down likewise. Connections do not keep it alive.
+/// handle was dropped, which shuts it down likewise. Connections do not keep it alive; a
+/// [`Client`](crate::client::Client) holds the handles that it was made with.
 #[derive(Clone, Debug)]
 pub struct Node {
     server: ServerId,

@@ -83,7 +83,7 @@ pub struct Timing {
 }
 
 impl Default for Timing {
-    /// For servers on one network: a leader that was killed is replaced within a second.
+    /// For servers on one network: a leader that was killed is missed after a second, and replaced soon after.
     fn default() -> Self {
         Self {
             tick: Duration::from_millis(200),
