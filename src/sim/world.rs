@@ -65,7 +65,7 @@ impl Default for WorldConfig {
             files: Files::default(),
             shuffle: true,
             keep: Keep::Nothing,
-            time_limit: Duration::from_secs(24 * 3_600),
+            time_limit: Duration::from_secs(600),
         }
     }
 }
