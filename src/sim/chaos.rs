@@ -228,10 +228,9 @@ impl World {
     }
 
     fn swap_disks(&self, a: ServerId, b: ServerId) {
-        // An empty disk belongs to nobody: to be given one is to lose one's own.
-        let empty =
-            |server| self.with_machine(server, |machine| machine.disk.files().is_empty()) == Some(true);
-        if empty(a) || empty(b) {
+        // A disk that was never used, or was replaced, belongs to nobody yet: to be given it is to lose one's own.
+        let own = |server| self.with_machine(server, |machine| machine.has_own_data()) == Some(true);
+        if !own(a) || !own(b) {
             return;
         }
         self.stop(a);
