@@ -1,5 +1,7 @@
 //! How fast the tree is: `cargo bench --bench tree`.
 
+#![expect(clippy::expect_used, reason = "a measurement that fails may stop")]
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -103,7 +105,7 @@ fn operations(c: &mut Criterion) {
                 lone.write(&Write::SetData { path, data, expected: Expected::Any });
             });
         });
-        group.bench_function("sequential create and delete: prepare and apply", |b| {
+        group.bench_function("ephemeral create and delete: prepare and apply", |b| {
             b.iter(|| {
                 let name = format!("/d7/s{}", lone.zxid);
                 lone.write(&Write::Create {

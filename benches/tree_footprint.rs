@@ -1,12 +1,16 @@
 //! What a million nodes cost in memory, and the longest pauses: `cargo bench --bench tree_footprint`.
 //!
-//! Memory is the growth of the process's resident set (Linux), so the allocator's own overhead is in it.
+//! Memory is the growth of the process's resident set (Linux), so the allocator's own overhead is in it. Spans are
+//! processor time where the system tells it, pauses are by the wall: on a busy machine the longest says nothing.
 
+#![expect(clippy::expect_used, reason = "a measurement that fails may stop")]
+
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quorate::tree::{Tree, TreeLimits, TreeRestore};
-use quorate::types::{Acl, Caller, Lifetime, Read, SessionId, Txn, WallTime, ZnodePath, Zxid};
+use quorate::types::{Acl, Caller, Change, Lifetime, Read, SessionId, Txn, WallTime, ZnodePath, Zxid};
 
 const NODES: u64 = 1_000_000;
 const DIRECTORIES: u64 = 1_000;
@@ -14,14 +18,15 @@ const DATA: [u8; 100] = [7; 100];
 
 fn main() {
     let mut changes = Vec::new();
+    let mut creates = Pauses(vec![Duration::MAX; (NODES + DIRECTORIES) as usize]);
+    creates.0.clear();
     let before = resident();
     let mut tree = Tree::new(TreeLimits::default());
-    let mut longest_create = Duration::ZERO;
-    let begun = now();
+    let begun = busy();
     for node in 0..NODES + DIRECTORIES {
         let path = match node.checked_sub(DIRECTORIES) {
             None => format!("/d{node}"),
-            Some(node) => format!("/d{}/node-{node:07}", node % DIRECTORIES),
+            Some(node) => path_of(node),
         };
         let txn = Txn::Create {
             path: ZnodePath::parse(path).expect("a path"),
@@ -29,62 +34,82 @@ fn main() {
             acl: Acl::open(),
             lifetime: Lifetime::Persistent,
         };
-        longest_create = longest_create.max(apply(&mut tree, node, &txn, &mut changes));
+        creates.measure(|| apply(&mut tree, node, &txn, &mut changes));
     }
-    println!("a million creates, applied: {:?}, the longest {longest_create:?}", begun.elapsed());
+    println!("a million creates, applied: {:?}; each: {creates}", busy() - begun);
     println!("per znode: {} bytes resident", per_node(before));
 
     let caller = Caller { session: SessionId::NONE, identities: Vec::new() };
+    let begun = busy();
     for node in 0..NODES {
-        let path = format!("/d{}/node-{node:07}", node % DIRECTORIES);
-        let found = tree.read(&caller, &Read::Get { path: path.into() }).expect("it is there");
-        std::hint::black_box(found);
+        let path = path_of(node).into();
+        std::hint::black_box(tree.read(&caller, &Read::Get { path }).expect("it is there"));
     }
+    println!("a million gets: {:?}", busy() - begun);
     println!("per znode, each read once: {} bytes resident", per_node(before));
 
-    let begun = now();
+    let begun = busy();
     tree.begin_snapshot();
-    let begin = begun.elapsed();
-    let (mut longest_chunk, mut longest_set, mut bytes, mut chunks) =
-        (Duration::ZERO, Duration::ZERO, 0, Vec::new());
+    println!("begin of a snapshot: {:?}", busy() - begun);
+    let (mut pieces, mut sets, mut chunks) = (Pauses::default(), Pauses::default(), Vec::new());
+    let begun = busy();
     let mut node = 0;
-    loop {
-        let begun = now();
-        let Some(chunk) = tree.next_snapshot_chunk(1 << 18) else { break };
-        longest_chunk = longest_chunk.max(begun.elapsed());
-        bytes += chunk.len();
+    while let Some(chunk) = pieces.measure(|| tree.next_snapshot_chunk(1 << 18)) {
         chunks.push(chunk);
         for _ in 0..200 {
             node = (node + 7_919) % NODES;
-            let path = format!("/d{}/node-{node:07}", node % DIRECTORIES);
-            let path = ZnodePath::parse(path).expect("a path");
+            let path = ZnodePath::parse(path_of(node)).expect("a path");
             let txn = Txn::SetData { path, data: Some(Bytes::from_static(&DATA)), version: 1 };
-            longest_set = longest_set.max(apply(&mut tree, NODES * 2, &txn, &mut changes));
+            sets.measure(|| apply(&mut tree, NODES * 2, &txn, &mut changes));
         }
     }
-    println!(
-        "snapshot of {bytes} bytes in {} chunks, 200 sets between two: {:?}",
-        chunks.len(),
-        begun.elapsed()
-    );
-    println!("begin: {begin:?}; the longest chunk: {longest_chunk:?}; the longest set: {longest_set:?}");
+    let bytes: usize = chunks.iter().map(Bytes::len).sum();
+    println!("snapshot of {bytes} bytes, with 200 sets after each chunk: {:?}", busy() - begun);
+    println!("each chunk: {pieces}; each set: {sets}");
 
     drop(tree);
-    let begun = now();
+    let begun = busy();
     let mut restore = TreeRestore::new(TreeLimits::default());
     for chunk in &chunks {
         restore.feed(chunk).expect("it is sound");
     }
+    let fed = busy();
     let tree = restore.finish().expect("it is whole");
-    println!("restore: {:?}, {} nodes", begun.elapsed(), tree.len());
+    println!("restore of {} nodes: fed in {:?}, finished in {:?}", tree.len(), fed - begun, busy() - fed);
 }
 
-fn apply(tree: &mut Tree, number: u64, txn: &Txn, changes: &mut Vec<quorate::types::Change>) -> Duration {
+fn path_of(node: u64) -> String {
+    format!("/d{}/node-{node:07}", node % DIRECTORIES)
+}
+
+fn apply(tree: &mut Tree, number: u64, txn: &Txn, changes: &mut Vec<Change>) {
     changes.clear();
-    let begun = now();
-    tree.apply(Zxid::from_u64(1 << 32 | number), SessionId::NONE, WallTime::from_millis(1), txn, changes)
-        .expect("it fits");
-    begun.elapsed()
+    let zxid = Zxid::from_u64((1 << 32) | number);
+    tree.apply(zxid, SessionId::NONE, WallTime::from_millis(1), txn, changes).expect("it fits");
+}
+
+/// How long single steps took.
+#[derive(Default)]
+struct Pauses(Vec<Duration>);
+
+impl Pauses {
+    #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+    fn measure<T>(&mut self, step: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = step();
+        self.0.push(begun.elapsed());
+        done
+    }
+}
+
+impl fmt::Display for Pauses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let at =
+            |part: f64| sorted.get(((sorted.len() - 1) as f64 * part) as usize).copied().unwrap_or_default();
+        write!(f, "half within {:?}, 99 % within {:?}, all within {:?}", at(0.5), at(0.99), at(1.0))
+    }
 }
 
 fn per_node(before: u64) -> u64 {
@@ -97,7 +122,9 @@ fn resident() -> u64 {
     pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok()).map_or(0, |pages| pages * 4096)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
-fn now() -> Instant {
-    Instant::now()
+/// Processor time so far, or 0 where there is no `/proc`.
+fn busy() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/schedstat").ok();
+    let nanos = text.and_then(|text| text.split(' ').next()?.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
 }

@@ -62,9 +62,7 @@ impl Trio {
                             black_box((zxid, payload));
                             self.delivered += 1;
                         }
-                        other => {
-                            black_box(other);
-                        }
+                        other => drop(black_box(other)),
                     }
                 }
             }

@@ -136,3 +136,34 @@ pub fn decode_frame<T: DeserializeOwned>(frame: &[u8]) -> Result<T, CodecError> 
     }
     decode(body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Expected, Write};
+
+    #[test]
+    fn nesting_is_refused_at_any_depth_and_leaves_no_trace() {
+        let check = || Write::Check { path: "/a".into(), expected: Expected::Any };
+        let multi = Write::Multi(vec![check(), check()]);
+        let nested = encode(&Write::Multi(vec![multi.clone()])).unwrap();
+        assert!(decode::<Write>(&nested).is_err());
+        let hostile = [6, 1].repeat(1_000_000);
+        assert!(decode::<Write>(&hostile).is_err());
+        assert_eq!(decode::<Write>(&encode(&multi).unwrap()).unwrap(), multi);
+    }
+
+    #[test]
+    fn a_frame_that_was_damaged_anywhere_is_refused() {
+        let frame = encode_frame(&"some words").unwrap();
+        assert_eq!(decode_frame::<String>(&frame).unwrap(), "some words");
+        for at in 0..frame.len() {
+            for bit in 0..8 {
+                let mut damaged = frame.to_vec();
+                damaged[at] ^= 1 << bit;
+                assert!(decode_frame::<String>(&damaged).is_err(), "bit {bit} of byte {at}");
+            }
+            assert!(decode_frame::<String>(&frame[..at]).is_err(), "cut at {at}");
+        }
+    }
+}

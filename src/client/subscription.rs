@@ -57,6 +57,15 @@ impl Subscription {
         self.phase = Phase::Asked { events: Vec::new(), overflow: false };
     }
 
+    /// Another request was answered. The server takes requests in order, and replays what a watch missed just
+    /// before it answers for it: what came until now is not yet this watch's replay, which will repeat it.
+    pub(super) fn not_yet(&mut self) {
+        if let Phase::Asked { events, overflow } = &mut self.phase {
+            events.clear();
+            *overflow = false;
+        }
+    }
+
     /// The connection broke. All events up to `covered` had come if the watch was live.
     pub(super) fn detached(&mut self, covered: Zxid) {
         self.covered(covered);
@@ -170,9 +179,9 @@ impl Subscription {
     }
 }
 
-/// What came while a replay was waited for is either the replay and what happened after it, in order, or other
-/// watches' events first. A replay begins anew from an older position, so the last step back is where it
-/// begins; if there is none, it can only have doubled the first transaction.
+/// What came last before the answer is the replay; before it there may be what happened while the server came
+/// to it, for another watch. The replay repeats that, so it begins with a step back, or, if that was one
+/// transaction and is the first one missed, with the same events again.
 fn without_what_came_before_the_replay(mut events: Vec<WatchEvent>) -> Vec<WatchEvent> {
     let step_back = events.iter().zip(events.iter().skip(1)).rposition(|(one, next)| next.zxid < one.zxid);
     if let Some(at) = step_back {

@@ -85,6 +85,11 @@ impl Looking {
         }
     }
 
+    /// Forgets what `server` said.
+    pub(super) fn forget(&mut self, server: ServerId) {
+        self.heard.remove(&server);
+    }
+
     pub(super) fn hears(&self, server: ServerId) -> bool {
         self.heard.contains_key(&server)
     }

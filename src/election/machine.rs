@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::types::{SeededRng, ServerId, Time};
@@ -23,6 +23,8 @@ pub struct Election {
     vote: Option<Vote>,
     /// While it looks. Neither looking nor settled is idle.
     looking: Option<Looking>,
+    /// Peers whose processes are known to have gone, until they speak again: nobody waits for their word.
+    gone: BTreeSet<ServerId>,
     events: VecDeque<Output>,
     /// To whom to speak, and whether to ask. The newest word replaces those not yet polled.
     pending: BTreeMap<ServerId, bool>,
@@ -75,6 +77,7 @@ impl Election {
             round: 0,
             vote: None,
             looking: None,
+            gone: BTreeSet::new(),
             events: VecDeque::new(),
             pending: BTreeMap::new(),
         }
@@ -105,6 +108,7 @@ impl Election {
         if self.config.peers.binary_search(&from).is_err() || !notification.is_sane(from) {
             return;
         }
+        self.gone.remove(&from);
         let is_looking = notification.state == ServerState::Looking;
         let Some(looking) = &mut self.looking else {
             if is_looking && self.state != ServerState::Looking {
@@ -131,6 +135,19 @@ impl Election {
             self.tell(from, false);
         }
         self.consider(now, Some(from));
+    }
+
+    /// The process of `peer` is known to have gone: what it said is forgotten, and a candidate that all others back leads without
+    /// the finalise wait, in this election and later ones, until the peer is heard again.
+    pub fn handle_peer_gone(&mut self, now: Time, peer: ServerId) {
+        if self.config.peers.binary_search(&peer).is_err() {
+            return;
+        }
+        self.gone.insert(peer);
+        if let Some(looking) = &mut self.looking {
+            looking.forget(peer);
+            self.consider(now, None);
+        }
     }
 
     /// Does what is due at `now`. A call without need is harmless.
@@ -251,7 +268,7 @@ impl Election {
             looking.lead_at = None;
             return;
         }
-        let is_unanimous = config.quorum.voters().all(backs);
+        let is_unanimous = config.quorum.voters().all(|voter| backs(voter) || self.gone.contains(&voter));
         let at = *looking.lead_at.get_or_insert(now + config.finalize_wait);
         if is_unanimous || at <= now {
             self.decide(ServerState::Leading, vote, self.round);

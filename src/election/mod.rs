@@ -1,4 +1,4 @@
-//! Layer 2: who shall lead. Fast leader election, as ZooKeeper has it, with three rules of our own.
+//! Layer 2: who shall lead. Fast leader election, as ZooKeeper has it, with four rules of our own.
 //!
 //! # How an election goes
 //!
@@ -21,6 +21,8 @@
 //!    links in both directions to a quorum of looking servers. After a grace span those that have not lose
 //!    against those that have, whatever their votes; but no server ever votes for a candidate with an older history than its own.
 //!    So where one hub alone reaches a majority it can win, where ZooKeeper elects the unreachable larger id for ever.
+//! 4. *Nobody waits for a peer that is known to have gone.* Where the host can tell that a process has ended, the others count as
+//!    all voters until it speaks again, and decide without the finalise wait.
 //!
 //! What remains: when the only server that reaches a quorum has an older history than all quorums it reaches can accept,
 //! nobody is elected until a link heals or the hub has been brought level.

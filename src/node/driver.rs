@@ -50,6 +50,8 @@ pub(super) struct Driver {
     clock: Arc<dyn Clock>,
     commands: mpsc::Receiver<Command>,
     frames: BoxStream<'static, (ServerId, Bytes)>,
+    /// Servers whose processes have gone.
+    gone: BoxStream<'static, ServerId>,
     /// What clients ask.
     requests: SelectAll<BoxStream<'static, Asked>>,
     clients: BTreeMap<ClientId, Outbound>,
@@ -86,6 +88,10 @@ impl Driver {
             let frame = transport.recv().await?;
             Some((frame, transport))
         });
+        let gone = stream::unfold(Arc::clone(&transport), |transport| async move {
+            let peer = transport.gone().await;
+            Some((peer, transport))
+        });
         Self {
             server: shared.config.peer.server,
             peer,
@@ -95,6 +101,7 @@ impl Driver {
             clock,
             commands,
             frames: frames.boxed(),
+            gone: gone.boxed(),
             requests: SelectAll::new(),
             clients: BTreeMap::new(),
             io: FuturesUnordered::new(),
@@ -121,6 +128,7 @@ impl Driver {
         }
         any |= self.take_commands(context, now);
         any |= self.take_frames(context, now)?;
+        any |= self.take_gone(context, now);
         any |= self.take_requests(context, now);
         if self.peer.poll_timeout().is_some_and(|deadline| deadline <= now.time) {
             self.peer.handle_timeout(now);
@@ -180,6 +188,14 @@ impl Driver {
             }
         }
         Ok(true)
+    }
+
+    /// Behind the frames: what a server said before it went still counts.
+    fn take_gone(&mut self, context: &mut Context<'_>, now: Now) -> bool {
+        let Poll::Ready(Some(peer)) = self.gone.poll_next_unpin(context) else { return false };
+        tracing::info!(server = %self.server, %peer, "a server has gone");
+        self.feed(now, Input::PeerGone(peer));
+        true
     }
 
     fn take_requests(&mut self, context: &mut Context<'_>, now: Now) -> bool {
@@ -248,9 +264,16 @@ impl Driver {
                 }
                 Output::SaveSnapshot(chunk) => {
                     let storage = Arc::clone(&self.storage);
-                    let saved = Input::SnapshotSaved { zxid: chunk.zxid, offset: chunk.offset };
+                    let (zxid, offset) = (chunk.zxid, chunk.offset);
                     self.io.push(Box::pin(async move {
-                        storage.save_snapshot(chunk).await.map(|()| Completion::Saved(saved))
+                        match storage.save_snapshot(chunk).await {
+                            Ok(()) => Ok(Completion::Saved(Input::SnapshotSaved { zxid, offset })),
+                            // Only the snapshot is lost: the log is another matter, and goes on.
+                            Err(StorageError::Refused(_) | StorageError::Full { .. }) => {
+                                Ok(Completion::Saved(Input::SnapshotNotSaved { zxid, offset }))
+                            }
+                            Err(error) => Err(error),
+                        }
                     }));
                 }
                 Output::Connected(connected) => {

@@ -80,6 +80,7 @@ pub(super) fn trace(server: ServerId, event: &PeerEvent) {
             info!(%server, %to, %from, "entries that the leader does not have were removed");
         }
         PeerEvent::SnapshotSaved { zxid, bytes } => info!(%server, %zxid, bytes, "a snapshot is durable"),
+        PeerEvent::SnapshotNotSaved { zxid } => warn!(%server, %zxid, "a snapshot could not be saved"),
         PeerEvent::LearnerSync { learner, mode, from } => {
             info!(%server, %learner, mode, %from, "a learner is brought level");
         }

@@ -30,7 +30,7 @@ pub(super) async fn recover(
 async fn restore(config: &NodeConfig, storage: &dyn Storage, zxid: Zxid) -> Result<State, NodeError> {
     let limits = &config.peer.limits;
     let unsound = |cause| NodeError::Restore { zxid, cause };
-    let mut restore = StateRestore::new(limits);
+    let mut restore = StateRestore::new(&config.peer);
     let mut offset = 0_u64;
     loop {
         let chunk = storage.read_snapshot(zxid, offset, limits.snapshot_chunk).await?;

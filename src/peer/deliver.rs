@@ -29,6 +29,11 @@ impl Peer {
         }
         let mut changes = Vec::new();
         let applied = self.state.apply(zxid, &transaction, &mut changes);
+        let is_refused = matches!(transaction.txn, Txn::Refused(_) | Txn::Repeated);
+        if applied.result.is_err() && !is_refused {
+            // The leader judged it; a replica in the same state can apply it.
+            return self.halt(Halt::Diverged { zxid });
+        }
         self.saving.count_applied();
         self.remember_digest(zxid);
         self.fire_watches(&changes);

@@ -15,6 +15,9 @@ pub enum Input {
         /// The message.
         message: Message,
     },
+    /// This server's process is known to have gone; its messages were all handed over before. A hint: a leader that has gone is
+    /// replaced at once and not after its silence. Harmless when it is wrong.
+    PeerGone(ServerId),
     /// The batch of this number is durable, and with it all before it.
     Persisted(PersistId),
     /// The answer to [`Output::ReadLog`](super::Output::ReadLog): entries after the position asked for.
@@ -34,6 +37,13 @@ pub enum Input {
     /// The chunk of [`Output::SaveSnapshot`](super::Output::SaveSnapshot) that began here was taken, and is
     /// durable with the whole snapshot if it was the last.
     SnapshotSaved {
+        /// The snapshot.
+        zxid: Zxid,
+        /// Where the chunk began.
+        offset: u64,
+    },
+    /// The storage could not take that chunk and has dropped the snapshot; it is otherwise sound.
+    SnapshotNotSaved {
         /// The snapshot.
         zxid: Zxid,
         /// Where the chunk began.

@@ -127,7 +127,7 @@ impl Peer {
             return Err(PeerError::State { expected: recovered.snapshot, found });
         }
         let mut rng = SeededRng::new(config.seed);
-        let state = state.unwrap_or_else(|| State::new(&config.limits));
+        let state = state.unwrap_or_else(|| State::new(&config));
         let mut recent = RecentChanges::new(config.limits.remembered_changes);
         recent.reset(state.applied);
         let mut peer = Self {
@@ -167,6 +167,10 @@ impl Peer {
         }
         match input {
             Input::Message { from, message } => self.handle_message(from, message),
+            Input::PeerGone(peer) => {
+                self.election.handle_peer_gone(now.time, peer);
+                self.zab.handle_peer_gone(now.time, peer);
+            }
             Input::Persisted(id) => {
                 if let Some(ticket) = self.gate.persisted(id) {
                     self.zab.handle_persisted(now.time, ticket);
@@ -175,6 +179,7 @@ impl Peer {
             Input::LogRead { after, entries } => self.zab.handle_log_read(now.time, after, entries),
             Input::SnapshotRead { learner, chunk } => self.zab.handle_snapshot_read(now.time, learner, chunk),
             Input::SnapshotSaved { zxid, offset } => self.handle_snapshot_saved(zxid, offset),
+            Input::SnapshotNotSaved { zxid, offset } => self.handle_snapshot_not_saved(zxid, offset),
             Input::Connect(connect) => self.handle_connect(connect),
             Input::Request(request) => self.handle_request(request),
             Input::Disconnect(client) => self.handle_disconnect(client),

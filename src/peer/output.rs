@@ -48,8 +48,9 @@ pub enum Output {
         /// At most this many bytes.
         limit: usize,
     },
-    /// Save a piece of a snapshot; answered by [`Input::SnapshotSaved`](super::Input::SnapshotSaved). There is at most one at a
-    /// time, and it may run beside a `Persist`.
+    /// Save a piece of a snapshot; answered by [`Input::SnapshotSaved`](super::Input::SnapshotSaved) or
+    /// [`Input::SnapshotNotSaved`](super::Input::SnapshotNotSaved). There is at most one at a time, and it may run beside a
+    /// `Persist`.
     SaveSnapshot(SnapshotChunk),
     /// A client is attached.
     Connected(Connected),
@@ -250,6 +251,11 @@ pub enum PeerEvent {
         zxid: Zxid,
         /// Its size.
         bytes: u64,
+    },
+    /// A snapshot could not be saved and was given up; the log goes on. Another is taken in due time.
+    SnapshotNotSaved {
+        /// Its position.
+        zxid: Zxid,
     },
     /// A session's time ran out.
     SessionExpired {

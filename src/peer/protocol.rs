@@ -137,7 +137,6 @@ impl Peer {
             zab::Output::Confirmed(confirmation) => self.heed_confirmed(confirmation),
             zab::Output::StoodDown { reason } => {
                 self.stop_serving();
-                self.saving.drop_received();
                 self.wants_election = true;
                 self.play(Role::Looking, None, &reason.to_string());
             }

@@ -179,6 +179,7 @@ impl Peer {
         };
         leading.close(session);
         let ephemerals = self.state.tree.prepare_close(&mut leading.outstanding, zxid, session);
+        let ephemerals = ephemerals.len() as u64;
         self.propose(zxid, session, origin, None, Txn::CloseSession { ephemerals });
     }
 

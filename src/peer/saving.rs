@@ -1,11 +1,9 @@
 //! Snapshots: its own, and those a leader sends.
 
-use std::collections::VecDeque;
-
 use crate::types::{SnapshotChunk, Zxid};
 
 use super::snapshot::SnapshotWriter;
-use super::{Output, Peer, PeerEvent, State, StateRestore};
+use super::{Output, Peer, PeerEvent, RestoreError, State, StateRestore};
 
 /// The snapshots in the making. At most one piece is with the storage at a time.
 #[derive(Debug)]
@@ -15,8 +13,8 @@ pub(super) struct Saving {
     /// A learner needs a snapshot at or after this position.
     wanted: Option<Zxid>,
     own: Option<SnapshotWriter>,
-    /// Pieces that the leader sent and that the storage has not got yet.
-    received: VecDeque<SnapshotChunk>,
+    /// A piece that the leader sent and that the storage has not got yet; ZAB hands them over one at a time.
+    received: Option<SnapshotChunk>,
     restore: Option<StateRestore>,
     in_flight: Option<InFlight>,
 }
@@ -32,20 +30,7 @@ struct InFlight {
 
 impl Saving {
     pub(super) fn new() -> Self {
-        Self {
-            applied: 0,
-            wanted: None,
-            own: None,
-            received: VecDeque::new(),
-            restore: None,
-            in_flight: None,
-        }
-    }
-
-    /// Forgets what a leader sent: its link is gone.
-    pub(super) fn drop_received(&mut self) {
-        self.received.clear();
-        self.restore = None;
+        Self { applied: 0, wanted: None, own: None, received: None, restore: None, in_flight: None }
     }
 
     pub(super) fn count_applied(&mut self) {
@@ -59,12 +44,12 @@ impl Peer {
         if self.saving.in_flight.is_some() || self.halted {
             return;
         }
-        if let Some(chunk) = self.saving.received.pop_front() {
-            let restore = self.saving.restore.as_mut();
-            if let Some(Err(error)) = restore.map(|restore| restore.feed(&chunk)) {
-                return self.refuse_snapshot(&error);
-            }
-            return self.save_chunk(chunk, false);
+        if let Some(chunk) = self.saving.received.take() {
+            return match self.saving.restore.as_mut().map(|restore| restore.feed(&chunk)) {
+                Some(Ok(())) => self.save_chunk(chunk, false),
+                Some(Err(error)) => self.refuse_snapshot(&error),
+                None => self.refuse_snapshot(&RestoreError::Short),
+            };
         }
         if self.saving.restore.is_some() {
             return;
@@ -96,10 +81,9 @@ impl Peer {
             own.abandon(&mut self.state);
         }
         if chunk.offset == 0 {
-            self.saving.received.clear();
-            self.saving.restore = Some(StateRestore::new(&self.config.limits));
+            self.saving.restore = Some(StateRestore::new(&self.config));
         }
-        self.saving.received.push_back(chunk);
+        self.saving.received = Some(chunk);
     }
 
     pub(super) fn handle_snapshot_saved(&mut self, zxid: Zxid, offset: u64) {
@@ -110,16 +94,29 @@ impl Peer {
                 self.zab.handle_own_snapshot(zxid);
                 self.event(PeerEvent::SnapshotSaved { zxid, bytes: piece.end });
             }
-        } else if self.saving.restore.is_some() {
-            if piece.last
-                && let Some(restore) = self.saving.restore.take()
-            {
-                match restore.finish() {
-                    Ok(state) => self.install(state),
-                    Err(error) => return self.refuse_snapshot(&error),
-                }
+            return;
+        }
+        // Whatever part the server plays by now: ZAB counts on one answer to each piece.
+        if piece.last {
+            match self.saving.restore.take().map_or(Err(RestoreError::Short), StateRestore::finish) {
+                Ok(state) => self.install(state),
+                Err(error) => return self.refuse_snapshot(&error),
             }
-            self.zab.handle_chunk_saved(self.now.time, zxid, offset);
+        }
+        self.zab.handle_chunk_saved(self.now.time, zxid, offset);
+    }
+
+    pub(super) fn handle_snapshot_not_saved(&mut self, zxid: Zxid, offset: u64) {
+        let in_flight = self.saving.in_flight.take_if(|piece| piece.zxid == zxid && piece.offset == offset);
+        let Some(piece) = in_flight else { return };
+        self.event(PeerEvent::SnapshotNotSaved { zxid });
+        if piece.own {
+            if let Some(own) = self.saving.own.take_if(|own| own.zxid() == zxid) {
+                own.abandon(&mut self.state);
+            }
+        } else {
+            self.saving.restore = None;
+            self.zab.handle_snapshot_refused(self.now.time);
         }
     }
 
@@ -137,8 +134,8 @@ impl Peer {
         self.recent.reset(self.state.applied);
     }
 
-    fn refuse_snapshot(&mut self, error: &super::RestoreError) {
-        self.saving.drop_received();
+    fn refuse_snapshot(&mut self, error: &RestoreError) {
+        self.saving.restore = None;
         if let Some(leader) = self.zab.leader() {
             self.event(PeerEvent::PeerMisbehaved { peer: leader, what: format!("a bad snapshot: {error}") });
         }

@@ -39,7 +39,7 @@ impl Peer {
         let heard = self.clients.take_heard();
         if !heard.is_empty() {
             // A link that is gone tells so by itself.
-            let _lost_with_the_link = self.to_leader(Forward::Touch(heard));
+            let _lost_with_the_link = self.ask_leader(Forward::Touch(heard));
         }
         self.reap();
     }
@@ -61,7 +61,7 @@ impl Peer {
         // Random, so that a transaction of an earlier life of this server is never taken for an answer.
         let number = self.rng.next_u64();
         self.clients.await_session(client, Connecting { number, identities });
-        let asked = self.to_leader(match resume {
+        let asked = self.ask_leader(match resume {
             Some((session, password)) => Forward::Resume { client, session, password },
             None => Forward::Open { client, number, timeout_millis },
         });
@@ -140,7 +140,7 @@ impl Peer {
             }
         };
         self.clients.hear(session);
-        match forward.map(|forward| self.to_leader(forward)) {
+        match forward.map(|forward| self.ask_leader(forward)) {
             Some(false) => self.close(id, CloseReason::NotServing),
             Some(true) | None => self.advance(id),
         }
@@ -216,7 +216,7 @@ impl Peer {
     pub(super) fn ask_for_index(&mut self) {
         if let Some(token) = self.gathering.take() {
             // A link that is gone tells so by itself, and then every client is detached.
-            let _lost_with_the_link = self.to_leader(Forward::ReadIndex { token });
+            let _lost_with_the_link = self.ask_leader(Forward::ReadIndex { token });
         }
     }
 
@@ -259,7 +259,7 @@ impl Peer {
     }
 
     /// Sends a request to the leader, or heeds it where that is this server. Whether there is one.
-    fn to_leader(&mut self, forward: Forward) -> bool {
+    fn ask_leader(&mut self, forward: Forward) -> bool {
         if self.leading.is_some() {
             self.heed_forward(self.config.server, forward);
             return true;

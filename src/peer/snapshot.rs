@@ -17,7 +17,7 @@ use crate::tree::{self, TreeRestore};
 use crate::types::{SnapshotChunk, Zxid};
 
 use super::state::tree_limits;
-use super::{Limits, State};
+use super::{PeerConfig, State};
 
 const MAGIC: [u8; 8] = *b"QSTATE\x00\x01";
 const HEADER_LEN: usize = 24;
@@ -157,11 +157,11 @@ pub struct StateRestore {
 }
 
 impl StateRestore {
-    /// A restorer for a peer with these limits.
+    /// A restorer for a peer of this configuration.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(config: &PeerConfig) -> Self {
         Self {
-            tree: TreeRestore::new(tree_limits(limits)),
+            tree: TreeRestore::new(tree_limits(config)),
             sessions: SessionsRestore::new(),
             header: None,
             offset: 0,

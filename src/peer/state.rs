@@ -1,8 +1,8 @@
 use crate::session::{Seen, Sessions};
 use crate::tree::{Tree, TreeLimits};
-use crate::types::{Change, ErrorCode, Refusal, SessionId, Transaction, Txn, Written, Zxid};
+use crate::types::{Change, ErrorCode, Refusal, SeededRng, SessionId, Transaction, Txn, Written, Zxid};
 
-use super::Limits;
+use super::PeerConfig;
 
 /// The replicated state: what applying the history up to one position makes. Equal on every replica at
 /// equal position, to the byte.
@@ -24,8 +24,8 @@ pub(super) struct Applied {
 impl State {
     /// The state before the first transaction.
     #[must_use]
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self { tree: Tree::new(tree_limits(limits)), sessions: Sessions::new(), applied: Zxid::ZERO }
+    pub(super) fn new(config: &PeerConfig) -> Self {
+        Self { tree: Tree::new(tree_limits(config)), sessions: Sessions::new(), applied: Zxid::ZERO }
     }
 
     /// The position whose state this is.
@@ -80,6 +80,8 @@ impl State {
     }
 }
 
-pub(super) fn tree_limits(limits: &Limits) -> TreeLimits {
-    TreeLimits { data_len: limits.data_len, ..TreeLimits::default() }
+pub(super) fn tree_limits(config: &PeerConfig) -> TreeLimits {
+    // Secret, so that nobody can choose names that collide in the look-up table. No output depends on it.
+    let lookup_seed = SeededRng::new(config.seed).next_u64();
+    TreeLimits { data_len: config.limits.data_len, lookup_seed, ..TreeLimits::default() }
 }

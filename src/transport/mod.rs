@@ -5,7 +5,7 @@
 //!
 //! # A transport of your own
 //!
-//! Implement the two methods of [`Transport`], and run the [`conformance`] suite on it. This one, over queues in
+//! Implement the two required methods of [`Transport`], and run the [`conformance`] suite on it. This one, over queues in
 //! memory, is whole:
 //!
 //! ```
@@ -124,4 +124,13 @@ pub trait Transport: Send + Sync {
 
     /// The next frame that arrived and who sent it; `None` when the transport was closed.
     async fn recv(&self) -> Option<(ServerId, Bytes)>;
+
+    /// The next server whose process is known to have gone, behind the frames that it sent; a hint, which saves the others
+    /// the wait for its silence. To be told only when it was there, nothing comes from it any more and it takes no
+    /// connection: a link that breaks for a moment must not depose a leader. Dropping the future loses nothing.
+    ///
+    /// Never ready unless a transport knows better.
+    async fn gone(&self) -> ServerId {
+        std::future::pending().await
+    }
 }

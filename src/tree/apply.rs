@@ -45,7 +45,7 @@ impl Tree {
                 });
                 written.collect::<Result<_, _>>().map(Written::Multi)
             }
-            Txn::CloseSession { ephemerals } => step.close(ephemerals).map_err(Refusal::from),
+            Txn::CloseSession { ephemerals } => step.close(*ephemerals).map_err(Refusal::from),
             Txn::CreateSession { .. } | Txn::Repeated => Ok(Written::Checked),
             txn => step.operation(txn).map_err(Refusal::from),
         }
@@ -211,13 +211,14 @@ impl Step<'_> {
     }
 
     /// The list must be what the session has: an ephemeral that outlives its session would stay for ever.
-    fn close(&mut self, ephemerals: &[ZnodePath]) -> Result<Written, ErrorCode> {
-        if self.tree.ephemerals_of(self.session) != ephemerals {
+    fn close(&mut self, count: u64) -> Result<Written, ErrorCode> {
+        let ephemerals = self.tree.ephemerals_of(self.session);
+        if ephemerals.len() as u64 != count {
             return Err(ErrorCode::RuntimeInconsistency);
         }
         for path in ephemerals {
             if let Some(id) = self.tree.find(path.as_str()) {
-                self.remove(id, path.clone());
+                self.remove(id, path);
             }
         }
         Ok(Written::Checked)

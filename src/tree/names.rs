@@ -26,6 +26,13 @@ impl NameIndex {
         Self { seed, shards: std::iter::repeat_with(HashTable::new).take(1 << SHARD_BITS).collect() }
     }
 
+    /// Makes room for about this many more nodes.
+    pub(super) fn reserve(&mut self, nodes: usize) {
+        for shard in &mut self.shards {
+            shard.reserve(nodes >> SHARD_BITS, |entry| spread(entry.hash));
+        }
+    }
+
     /// Enters a node that is not there yet.
     pub(super) fn insert(&mut self, parent: NodeId, name: &str, id: NodeId) {
         let (shard, hash) = self.place(parent, name);

@@ -30,7 +30,7 @@ pub(super) enum Record {
     Padding,
     Acl(AclId, Acl),
     /// The node's own number and the node; its key and children are still to be found out.
-    Node(NodeId, Box<Node>),
+    Node(NodeId, Node),
     End {
         nodes: u64,
         digest: u64,
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
             stamp: 0,
             local: false,
         };
-        Some(Record::Node(id, Box::new(node)))
+        Some(Record::Node(id, node))
     }
 
     fn byte(&mut self) -> Option<u8> {

@@ -187,7 +187,7 @@ impl TreeRestore {
                     Ok(())
                 }
             },
-            Record::Node(id, node) => self.node(id, *node),
+            Record::Node(id, node) => self.node(id, node),
             Record::End { nodes, digest } => {
                 self.end = Some((nodes, digest));
                 Ok(())
@@ -223,6 +223,7 @@ impl TreeRestore {
     /// Hangs every node below its parent.
     fn link(&mut self) -> Result<(), RestoreError> {
         let tree = &mut self.tree;
+        tree.names.reserve(tree.slab.len());
         for id in (0..tree.slab.slots()).map(NodeId).filter(|id| *id != tree.root) {
             let node = tree.slab.get(id);
             let Some(parent) = self.nodes.find(node.parent) else {

@@ -35,20 +35,3 @@ where
     let _inside = Inside::enter().ok_or_else(|| D::Error::custom("a list of operations inside another"))?;
     Vec::deserialize(deserializer)
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::codec;
-    use crate::types::{Expected, Write};
-
-    #[test]
-    fn nesting_is_refused_at_any_depth_and_leaves_no_trace() {
-        let check = || Write::Check { path: "/a".into(), expected: Expected::Any };
-        let multi = Write::Multi(vec![check(), check()]);
-        let nested = codec::encode(&Write::Multi(vec![multi.clone()])).unwrap();
-        assert!(codec::decode::<Write>(&nested).is_err());
-        let hostile = [6, 1].repeat(1_000_000);
-        assert!(codec::decode::<Write>(&hostile).is_err());
-        assert_eq!(codec::decode::<Write>(&codec::encode(&multi).unwrap()).unwrap(), multi);
-    }
-}

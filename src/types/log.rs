@@ -15,7 +15,7 @@ pub struct LogEntry {
 }
 
 /// One durable step.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LogOp {
     /// Promise to follow no leader of an older epoch.
     AcceptedEpoch(Epoch),
@@ -34,7 +34,7 @@ pub enum LogOp {
 
 /// Durable steps in order. A storage applies all of them or, when it fails or the power goes, the steps
 /// up to some point of the order.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct WriteBatch {
     /// The steps.
     pub ops: Vec<LogOp>,

@@ -106,10 +106,11 @@ pub enum Txn {
         /// What it is taken up again with.
         password: Password,
     },
-    /// The transaction's session ends; its ephemerals, all of them listed here, go with it.
+    /// The transaction's session ends; its ephemerals go with it. They are not listed, as in ZooKeeper: a replica applies every
+    /// transaction to the same state as the leader, so it knows them, and a session may have more than a frame holds.
     CloseSession {
-        /// The ephemerals, sorted.
-        ephemerals: Vec<ZnodePath>,
+        /// How many ephemerals go. Another number elsewhere is a diverged replica.
+        ephemerals: u64,
     },
     /// A write was refused; nothing changes. It stands in the log so that the answer has its place in
     /// the order.

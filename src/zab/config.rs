@@ -21,8 +21,8 @@ pub struct ZabConfig {
     pub init_timeout: Duration,
     /// How long a peer may be silent, or leave a proposal unacknowledged.
     pub sync_timeout: Duration,
-    /// How many delivered entries are kept in memory for learners that lag. Entries that are not delivered
-    /// yet are always kept.
+    /// How many delivered entries are kept in memory for learners that lag, up to 64 MiB of them. Entries that are
+    /// not delivered yet are always kept.
     pub window: usize,
     /// About how many bytes one message carries: entries, or a piece of a snapshot.
     pub chunk: usize,

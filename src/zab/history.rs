@@ -28,6 +28,8 @@ pub(super) struct History {
     deliverable: usize,
     /// How many entries of the window are delivered.
     delivered: usize,
+    /// How much the delivered entries of the window weigh.
+    kept: usize,
     /// How many entries of the window were handed out to be made durable.
     handed: usize,
     /// How many delivered entries are kept.
@@ -57,6 +59,9 @@ impl Run {
 /// The number of the first entry that a server meets in its life: far from both ends.
 const ORIGIN: u64 = 1 << 62;
 
+/// How much delivered entries that are kept may weigh, however few they are.
+const LARGEST_WINDOW: usize = 64 << 20;
+
 impl History {
     /// What `recovered` holds, all durable and none of it behind the snapshot known to be committed.
     pub(super) fn new(recovered: Recovered, limit: usize) -> Self {
@@ -74,6 +79,7 @@ impl History {
             committed: base,
             deliverable: 0,
             delivered: 0,
+            kept: 0,
             handed: 0,
             limit,
         };
@@ -163,7 +169,7 @@ impl History {
         self.snapshot = Some(zxid);
         self.durable = self.durable.min(zxid);
         self.committed = zxid;
-        (self.deliverable, self.delivered, self.handed) = (0, 0, 0);
+        (self.deliverable, self.delivered, self.handed, self.kept) = (0, 0, 0, 0);
     }
 
     /// Says that all up to `zxid` is durable.
@@ -195,7 +201,8 @@ impl History {
         }
         let entry = self.window.get(self.delivered).cloned()?;
         self.delivered += 1;
-        if self.delivered > self.limit {
+        self.kept += weight(&entry);
+        while self.delivered > self.limit || (self.kept > LARGEST_WINDOW && self.delivered > 0) {
             self.forget_first();
         }
         Some(entry)
@@ -321,6 +328,7 @@ impl History {
         let readable_before = self.log_start <= self.base;
         self.base = entry.zxid;
         self.base_index += 1;
+        self.kept = self.kept.saturating_sub(weight(&entry));
         self.delivered -= 1;
         self.deliverable -= 1;
         self.handed = self.handed.saturating_sub(1);

@@ -80,3 +80,43 @@ impl Link {
         self.missing.map(|(_, since)| since + patience)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    fn link() -> Link {
+        Link::new(LinkId { life: 1, number: 1 })
+    }
+
+    #[test]
+    fn messages_are_taken_once_and_in_order() {
+        let (mut sender, mut receiver) = (link(), link());
+        let numbers: Vec<_> = (0..3).map(|_| sender.number(Body::Reset).sequence).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        assert_eq!(receiver.admit(Time::ZERO, 1), Admission::Take);
+        assert_eq!(receiver.admit(Time::ZERO, 1), Admission::Repeated);
+        assert_eq!(receiver.admit(Time::ZERO, 3), Admission::Gap);
+        assert_eq!(receiver.admit(Time::ZERO, 2), Admission::Take);
+        assert_eq!(receiver.admit(Time::ZERO, 3), Admission::Take);
+        assert_eq!(receiver.admit(Time::ZERO, 2), Admission::Repeated);
+    }
+
+    #[test]
+    fn a_link_is_overdue_when_nothing_of_what_is_missing_arrives_for_long() {
+        let at = Time::from_millis;
+        let mut link = link();
+        link.claim(at(10), 0);
+        assert_eq!(link.deadline(PATIENCE), None);
+        link.claim(at(10), 2);
+        link.claim(at(50), 3);
+        assert_eq!(link.deadline(PATIENCE), Some(at(110)), "a later claim is no progress");
+        link.admit(at(60), 1);
+        assert_eq!(link.deadline(PATIENCE), Some(at(160)), "a message is");
+        link.admit(at(70), 2);
+        link.admit(at(80), 3);
+        assert_eq!(link.deadline(PATIENCE), None);
+    }
+}

@@ -105,6 +105,21 @@ impl Zab {
         self.end_on(result);
     }
 
+    /// The process of `peer` is known to have gone. A learner of it stands down at once; a leader drops its link, and leads on
+    /// while the sync timeout lasts, because it may be back before that.
+    pub fn handle_peer_gone(&mut self, now: Time, peer: ServerId) {
+        self.core.advance(now);
+        let result = match &mut self.part {
+            Part::Leader(leader) => {
+                leader.handle_gone(&mut self.core, peer);
+                Ok(())
+            }
+            Part::Learner(learner) if learner.leader() == peer => Err(StandDown::LeaderVanished),
+            Part::Learner(_) | Part::Idle => Ok(()),
+        };
+        self.end_on(result);
+    }
+
     /// All steps up to and including `ticket` are durable.
     pub fn handle_persisted(&mut self, now: Time, ticket: Ticket) {
         self.core.advance(now);

@@ -131,6 +131,9 @@ pub enum StandDown {
     /// The leader was silent for too long.
     #[error("the leader was silent for too long")]
     LeaderSilent,
+    /// The leader's process has gone.
+    #[error("the leader's process has gone")]
+    LeaderVanished,
     /// The leader says that it does not lead any more.
     #[error("the leader does not lead any more")]
     LeaderGone,

@@ -445,3 +445,28 @@ fn a_notification_survives_its_encoding() {
     assert!(bytes.len() < 64, "{}", bytes.len());
     assert_eq!(crate::codec::decode::<Notification>(&bytes), Ok(said));
 }
+
+#[test]
+fn nobody_waits_for_the_word_of_a_peer_that_has_gone_until_it_speaks_again() {
+    for speaks_again in [false, true] {
+        let mut election = started(2, &majority(3), Some(vote(1, 5, 2)));
+        election.handle_peer_gone(NOW, sid(3));
+        assert_eq!(decided(&drain(&mut election)), None, "one is no quorum");
+        if speaks_again {
+            hear(&mut election, NOW, 3, Notification { hears_you: false, ..candidate(vote(1, 5, 3)) });
+        }
+        let backs = Notification { vote: Some(vote(1, 5, 2)), ..candidate(vote(1, 5, 1)) };
+        let outputs = hear(&mut election, NOW, 1, backs);
+        assert_eq!(decided(&outputs), (!speaks_again).then_some((sid(2), 1)));
+    }
+}
+
+#[test]
+fn the_vote_for_a_candidate_that_has_gone_goes_to_the_next() {
+    let mut election = looking(3);
+    hear(&mut election, NOW, 5, candidate(vote(1, 6, 5)));
+    hear(&mut election, NOW, 4, candidate(vote(1, 6, 4)));
+    assert_eq!(election.vote(), Some(vote(1, 6, 5)));
+    election.handle_peer_gone(NOW, sid(5));
+    assert_eq!(election.vote(), Some(vote(1, 6, 4)));
+}

@@ -137,7 +137,7 @@ impl Cluster {
         let mut config = PeerConfig::new(ClusterId::new(7), server, self.ensemble.clone(), seed);
         (self.tune)(&mut config);
         let state = recovered.snapshot.map(|at| {
-            let mut restore = StateRestore::new(&config.limits);
+            let mut restore = StateRestore::new(&config);
             let mut offset = 0;
             loop {
                 let chunk = block_on(disk.read_snapshot(at, offset, 1000)).unwrap();

@@ -2,3 +2,4 @@ mod cluster;
 mod mission;
 mod order;
 mod sessions;
+mod snapshots;

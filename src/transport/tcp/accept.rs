@@ -96,8 +96,11 @@ impl Acceptor {
         // The peer itself has given up the older connection, whether we have noticed or not.
         self.readers.remove(&(from, lane));
         let shared = Arc::clone(&self.shared);
+        let inbound = shared.absence.arrived(from);
         let reader = tokio::spawn(async move {
             let error = receive(&shared, from, lane, stream).await;
+            // All that came on it can be received now.
+            drop(inbound);
             tracing::debug!(server = %shared.server, peer = %from, ?lane, %error, "a peer's connection ended");
         });
         self.readers.insert((from, lane), Reader(reader));

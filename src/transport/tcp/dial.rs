@@ -40,6 +40,7 @@ impl Dialler {
                 Ok(stream) => {
                     tracing::debug!(server = %self.shared.server, peer = %self.peer, lane = ?self.lane, "connected");
                     self.outbox.set_connected();
+                    self.shared.absence.reached(self.peer);
                     let connected = Instant::now();
                     let error = self.transfer(stream).await;
                     last_connected = Instant::now();
@@ -100,9 +101,12 @@ impl Dialler {
         // One address that swallows what is sent to it must not use up the time of the others.
         let share = self.shared.limits.connect / u32::try_from(addresses.len().max(1)).unwrap_or(1);
         let mut error = LinkError::Connect(format!("{}: no address for this name", self.address));
+        // Whether every address of it says that nobody is there.
+        let mut nobody = !addresses.is_empty();
         for address in addresses {
             if self.shared.security.admits(address).is_err() {
                 error = LinkError::Exposed(address);
+                nobody = false;
                 continue;
             }
             match timeout(share, TcpStream::connect(address)).await {
@@ -110,9 +114,17 @@ impl Dialler {
                     stream.set_nodelay(true).map_err(failed)?;
                     return Ok(stream);
                 }
-                Ok(Err(refused)) => error = failed(refused),
+                Ok(Err(cause)) => {
+                    nobody &= cause.kind() == std::io::ErrorKind::ConnectionRefused;
+                    error = failed(cause);
+                    continue;
+                }
                 Err(_) => error = LinkError::Timeout("making a connection"),
             }
+            nobody = false;
+        }
+        if nobody {
+            self.shared.absence.refused(self.peer);
         }
         Err(error)
     }

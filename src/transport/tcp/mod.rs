@@ -1,5 +1,6 @@
 //! TCP between servers, with mutual TLS; feature `tokio`.
 
+mod absence;
 mod accept;
 mod config;
 mod dial;
@@ -24,6 +25,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use self::absence::Absence;
 use self::accept::Acceptor;
 use self::dial::Dialler;
 use self::outbox::Outbox;
@@ -93,6 +95,7 @@ struct Shared {
     inbox: Inbox,
     listener: Mutex<Option<TcpListener>>,
     refused: AtomicU64,
+    absence: Arc<Absence>,
 }
 
 struct Lanes {
@@ -198,6 +201,7 @@ impl TcpTransport {
             limits,
             listener: Mutex::new(Some(listener)),
             refused: AtomicU64::new(0),
+            absence: Arc::default(),
         });
         let mut tasks = vec![tokio::spawn(Acceptor::new(Arc::clone(&shared)).run()).abort_handle()];
         for (peer, lanes) in &shared.peers {
@@ -233,6 +237,11 @@ impl Transport for TcpTransport {
 
     async fn recv(&self) -> Option<(ServerId, Bytes)> {
         self.shared.inbox.recv().await
+    }
+
+    /// A peer that had a connection, has none any more, and whose address refuses new ones.
+    async fn gone(&self) -> ServerId {
+        self.shared.absence.next().await
     }
 }
 

@@ -51,7 +51,7 @@ impl Lone {
     fn close(&mut self, session: SessionId) -> Vec<ZnodePath> {
         self.step();
         let ephemerals = self.tree.prepare_close(&mut self.outstanding, self.zxid, session);
-        self.apply(session, &Txn::CloseSession { ephemerals: ephemerals.clone() }).unwrap();
+        self.apply(session, &Txn::CloseSession { ephemerals: ephemerals.len() as u64 }).unwrap();
         ephemerals
     }
 
@@ -159,8 +159,11 @@ fn restore(bytes: &[u8]) -> Tree {
     restore.finish().unwrap()
 }
 
+/// All that can be seen of a node.
+type Shown = (ZnodePath, Option<Bytes>, Stat, Acl, Vec<Box<str>>);
+
 /// Everything that can be seen of a tree, in order.
-fn contents(tree: &Tree) -> Vec<(ZnodePath, Option<Bytes>, Stat, Acl, Vec<Box<str>>)> {
+fn contents(tree: &Tree) -> Vec<Shown> {
     let root = Caller { session: SessionId::NONE, identities: vec![Identity::new("super", "")] };
     let mut nodes: Vec<_> = tree
         .descend(tree.root)

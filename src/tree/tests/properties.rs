@@ -133,7 +133,8 @@ fn decide(
         Step::Close(session) => {
             let ephemerals = tree.prepare_close(outstanding, zxid, *session);
             assert_eq!(ephemerals, model.close(*session, zxid));
-            vec![(zxid, transaction(*session, time, Txn::CloseSession { ephemerals }), Ok(Written::Checked))]
+            let txn = Txn::CloseSession { ephemerals: ephemerals.len() as u64 };
+            vec![(zxid, transaction(*session, time, txn), Ok(Written::Checked))]
         }
         Step::Reap => {
             // Those that the applied tree offers; the outstanding transactions may have changed their minds.

@@ -135,6 +135,10 @@ impl Leader {
         }
     }
 
+    pub(super) fn handle_gone(&mut self, core: &mut Core, server: ServerId) {
+        self.drop_learner(core, server, "the learner's process has gone");
+    }
+
     /// Looks after what became durable.
     pub(super) fn handle_persisted(&mut self, core: &mut Core) {
         self.recount = true;

@@ -97,7 +97,8 @@ impl Learner {
             return Err(Fault(format!("it begins epoch {epoch} behind {tip}; the history ends with {own}")));
         }
         self.wants_snapshot = false;
-        if core.current < epoch {
+        // A suspect server becomes whole by this record, so it writes it even where the epoch is an old one.
+        if core.current < epoch || core.suspect {
             core.current = epoch;
             core.persist(LogOp::CurrentEpoch(epoch));
         }

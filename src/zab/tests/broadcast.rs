@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::zab::{Body, ForwardError, ProposeError};
+use crate::zab::{Body, ForwardError, ProposeError, StandDown};
 
 use super::net::{Net, sid, zx};
 
@@ -195,4 +195,37 @@ fn the_same_seed_gives_the_same_messages() {
         net.trace
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn who_hears_that_its_leader_has_gone_stands_down_at_once_and_nobody_does_for_another() {
+    let mut net = Net::new(3, 0, 12);
+    net.form(1, &[2, 3]);
+    net.crash(1);
+    let now = net.now;
+    net.zab(2).handle_peer_gone(now, sid(3));
+    net.drain(2);
+    assert_eq!(net.server(2).ended, []);
+    net.zab(2).handle_peer_gone(now, sid(1));
+    net.drain(2);
+    assert_eq!(net.server(2).ended, [StandDown::LeaderVanished]);
+    assert_eq!(net.server(3).ended, []);
+}
+
+#[test]
+fn a_leader_leads_on_when_its_followers_are_gone_for_a_moment() {
+    let mut net = Net::new(3, 0, 13);
+    net.form(1, &[2, 3]);
+    for number in [2, 3] {
+        net.crash(number);
+        let now = net.now;
+        net.zab(1).handle_peer_gone(now, sid(number));
+        net.drain(1);
+    }
+    assert_eq!(net.zab(1).learners().count(), 0);
+    assert!(net.zab(1).is_established());
+    net.start(2);
+    net.follow(2, 1);
+    let zxid = net.propose(1, 1)[0];
+    net.until("it is level again", |net| net.zab(2).delivered() == zxid);
 }

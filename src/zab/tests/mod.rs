@@ -1,5 +1,6 @@
 mod broadcast;
 mod chaos;
+mod disk;
 mod hostile;
 mod net;
 mod recovery;

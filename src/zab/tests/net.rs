@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::codec;
-use crate::types::{
-    Epoch, LogEntry, LogOp, Recovered, SeededRng, ServerId, SnapshotChunk, Standing, Time, Zxid,
-};
+use crate::types::{Epoch, LogEntry, LogOp, SeededRng, ServerId, SnapshotChunk, Time, Zxid};
 use crate::zab::{Body, Message, Note, Output, Role, StandDown, Ticket, Zab, ZabConfig};
+
+use super::disk::Disk;
 
 pub(super) type Applied = Vec<(Zxid, Bytes)>;
 
@@ -26,89 +26,6 @@ pub(super) fn zx(epoch: u32, counter: u32) -> Zxid {
 
 pub(super) fn entry(epoch: u32, counter: u32) -> LogEntry {
     LogEntry { zxid: zx(epoch, counter), payload: Bytes::from(format!("{epoch}.{counter}")) }
-}
-
-/// What survives a crash.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Disk {
-    pub(super) accepted: Epoch,
-    pub(super) current: Epoch,
-    pub(super) log_start: Zxid,
-    pub(super) log: Vec<LogEntry>,
-    pub(super) snapshots: BTreeMap<Zxid, Bytes>,
-    pub(super) suspect: bool,
-}
-
-impl Disk {
-    pub(super) fn apply(&mut self, op: LogOp) {
-        match op {
-            LogOp::AcceptedEpoch(epoch) => {
-                assert!(epoch > self.accepted, "a promise is never taken back");
-                self.accepted = epoch;
-            }
-            LogOp::CurrentEpoch(epoch) => {
-                assert!(epoch > self.current && epoch <= self.accepted);
-                self.current = epoch;
-            }
-            LogOp::Append(entries) => {
-                for entry in entries {
-                    assert!(entry.zxid.follows(self.tip()), "{} behind {}", entry.zxid, self.tip());
-                    self.log.push(entry);
-                }
-            }
-            LogOp::TruncateAfter(to) => {
-                let is_there = self.log.iter().any(|entry| entry.zxid == to) || to == self.newest().0;
-                assert!(is_there, "the log is cut at one of its positions");
-                self.log.retain(|entry| entry.zxid <= to);
-                self.snapshots.retain(|zxid, _| *zxid <= to);
-            }
-            LogOp::ResetTo(zxid) => {
-                self.log.clear();
-                self.log_start = zxid;
-                self.snapshots.retain(|at, _| *at == zxid);
-                assert_eq!(self.snapshots.len(), 1, "the snapshot is there");
-            }
-            LogOp::PurgeUpTo(to) => {
-                self.log_start = self.log_start.max(to);
-                self.log.retain(|entry| entry.zxid > to);
-                let keep = self.snapshots.range(..=to).next_back().map_or(Zxid::ZERO, |(zxid, _)| *zxid);
-                self.snapshots.retain(|zxid, _| *zxid >= keep);
-            }
-        }
-    }
-
-    fn newest(&self) -> (Zxid, Applied) {
-        match self.snapshots.last_key_value() {
-            Some((zxid, bytes)) => (*zxid, codec::decode(bytes).unwrap()),
-            None => (Zxid::ZERO, Vec::new()),
-        }
-    }
-
-    pub(super) fn tip(&self) -> Zxid {
-        let snapshot = self.snapshots.last_key_value().map_or(Zxid::ZERO, |(zxid, _)| *zxid);
-        self.log.last().map_or(snapshot, |entry| entry.zxid.max(snapshot))
-    }
-
-    /// The whole history.
-    pub(super) fn history(&self) -> Applied {
-        let (snapshot, mut history) = self.newest();
-        let behind = self.log.iter().filter(|entry| entry.zxid > snapshot);
-        history.extend(behind.map(|entry| (entry.zxid, entry.payload.clone())));
-        history
-    }
-
-    pub(super) fn recover(&self) -> Recovered {
-        let snapshot = self.snapshots.last_key_value().map(|(zxid, _)| *zxid);
-        let from = snapshot.unwrap_or(Zxid::ZERO);
-        Recovered {
-            accepted_epoch: self.accepted,
-            current_epoch: self.current,
-            snapshot,
-            log_start: self.log_start,
-            log: self.log.iter().filter(|entry| entry.zxid > from).cloned().collect(),
-            standing: if self.suspect { Standing::Suspect("test".into()) } else { Standing::Whole },
-        }
-    }
 }
 
 /// One server.
@@ -173,7 +90,8 @@ pub(super) struct Net {
     /// Messages on their way, by arrival.
     wire: BTreeMap<(Time, u64), (ServerId, ServerId, Message)>,
     sent: u64,
-    /// The last arrival in each direction and lane, so that without jitter the order is kept.
+    /// The commit point that each learner was last told when its epoch was established.
+    told: BTreeMap<ServerId, Zxid>,
     pub(super) trace: Vec<(ServerId, ServerId, Message)>,
     pub(super) keep_trace: bool,
     seed: u64,
@@ -196,6 +114,7 @@ impl Net {
             rng: SeededRng::from_number(seed),
             wire: BTreeMap::new(),
             sent: 0,
+            told: BTreeMap::new(),
             trace: Vec::new(),
             keep_trace: false,
             seed,
@@ -568,7 +487,10 @@ impl Net {
                     assert_eq!(zab.delivered(), zab.tip(), "a leader begins with all delivered");
                     assert!(server.applied.len() >= self.ghost.committed.len(), "a leader lacks something");
                 }
-                Output::Synced { .. } => {}
+                Output::Synced { .. } => {
+                    let told = self.told.get(&from).copied().unwrap_or_default();
+                    assert!(zab.delivered() >= told, "{from:?} serves at {} and not {told}", zab.delivered());
+                }
                 Output::LinkLost => server.links_lost += 1,
                 Output::Confirmed(confirmation) => server.confirmed.push(confirmation),
                 Output::StoodDown { reason } => server.ended.push(reason),
@@ -586,6 +508,9 @@ impl Net {
     }
 
     fn send(&mut self, from: ServerId, to: ServerId, message: Message) {
+        if let Body::UpToDate { committed } = message.body {
+            self.told.insert(to, committed);
+        }
         if self.keep_trace {
             self.trace.push((from, to, message.clone()));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::types::{LogEntry, LogOp, Zxid};
-use crate::zab::{Body, Note, StandDown};
+use crate::zab::{Body, Note, Promise, StandDown};
 
 use super::net::{Net, entry, sid, zx};
 
@@ -467,4 +467,27 @@ fn returning_leader_rolls_back() {
     assert_eq!(net.zab(2).tip(), zx(2, 2));
     assert_level(&mut net, &[1, 2, 3]);
     assert!(net.ghost.committed.iter().all(|(zxid, _)| *zxid != lost), "it is visible nowhere");
+}
+
+#[test]
+fn two_bids_for_one_epoch_do_not_share_a_promise() {
+    let mut net = Net::new(5, 0, 37);
+    // S5 chooses epoch 1 with S3 and S4, but S3 turns to S1 before it is told.
+    net.lead(5);
+    net.follow(4, 5);
+    net.follow(3, 5);
+    net.until("S5 chooses its epoch", |net| net.zab(5).epoch().is_some());
+    net.keep_trace = true;
+    net.lead(1);
+    net.follow(2, 1);
+    net.follow(3, 1);
+    net.until("S3 promises", |net| net.bodies(3, 1).iter().any(|body| matches!(body, Body::AckEpoch(_))));
+    assert_eq!(net.zab(1).epoch(), net.zab(5).epoch());
+    net.follow(3, 5);
+    net.until("S5 gives up", |net| net.server(5).ended == [StandDown::NoQuorum]);
+    let standing = net
+        .bodies(3, 5)
+        .into_iter()
+        .any(|body| matches!(body, Body::AckEpoch(ack) if ack.promise == Promise::Standing));
+    assert!(standing, "S3 said what it had promised");
 }

@@ -70,7 +70,13 @@ fn life() -> Vec<Step> {
             LogOp::Append(entries(5, 1..=2, 100)),
             LogOp::CurrentEpoch(Epoch::new(5)),
         ]),
-        Step::Write(vec![LogOp::Append(entries(5, 3..=3, 100))]),
+        Step::Write(vec![
+            LogOp::Append(entries(5, 3..=4, 100)),
+            LogOp::AcceptedEpoch(Epoch::new(6)),
+            LogOp::Append(entries(6, 1..=1, 600)),
+            LogOp::CurrentEpoch(Epoch::new(6)),
+            LogOp::Append(entries(6, 2..=2, 100)),
+        ]),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! What two servers that know each other can rely on.
 
+use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -296,4 +297,25 @@ async fn a_closed_transport_receives_and_keeps_nothing() {
     one.send(TWO, Lane::Urgent, frame(1));
     one.send(TWO, Lane::Bulk, frame(1));
     assert!(one.links().iter().all(|link| link.waiting_frames == 0 && !link.connected), "{one:?}");
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_all_and_takes_no_connection_has_gone_behind_its_last_frame() {
+    let mut ports = Ports::of([ONE, TWO]);
+    let [first, second] = [ONE, TWO].map(|server| ports.config(server, Security::LoopbackOnly));
+    ports.release();
+    let one = TcpTransport::bind(first).unwrap();
+    let mut two = TcpTransport::bind(second.clone()).unwrap();
+    for life in 0..2 {
+        until(&one, TWO, |link| link.connected).await;
+        two.send(ONE, Lane::Bulk, frame(life));
+        until(&two, ONE, |link| link.connected && link.waiting_frames == 0).await;
+        drop(two);
+        assert_eq!(within(one.gone()).await, TWO);
+        assert_eq!(one.recv().now_or_never(), Some(Some((TWO, frame(life)))));
+        two = TcpTransport::bind(second.clone()).unwrap();
+    }
+    // A peer that is there has not gone.
+    until(&one, TWO, |link| link.connected).await;
+    assert_eq!(one.gone().now_or_never(), None);
 }

@@ -1,7 +1,11 @@
+mod chores;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use futures::channel::oneshot;
+
+use chores::{Chore, watch_request};
 
 use super::call::{Answered, Ask, Asked, Start};
 use super::subscription::Subscription;
@@ -9,15 +13,10 @@ use super::watch::{OneShotKind, OneShots};
 use super::{ClientError, SessionState};
 
 use crate::node::Attach;
-use crate::peer::{Answer, CloseReason, Connected, Reply, Request, WatchRequest};
+use crate::peer::{Answer, CloseReason, Connected, Reply, Request};
 use crate::types::{
-    ErrorCode, Identity, NumberedRequest, Password, Read, RequestId, RequestPath, SessionId, WatchEvent,
-    WatchMode, WatchTarget, Zxid,
+    ErrorCode, Identity, NumberedRequest, Password, Read, RequestId, SessionId, WatchEvent, Zxid,
 };
-
-/// How many bytes of paths one [`WatchRequest::Restore`] carries at most (ZOOKEEPER-706: a client that put all its
-/// watches into one request was thrown out by the server, again and again).
-const RESTORE_BYTES: usize = 128 << 10;
 
 /// How often one call is sent again because the quorum says that its session has moved.
 const MOVES: u8 = 3;
@@ -65,17 +64,6 @@ enum Body {
     Plain(Request),
     Write(crate::types::Write),
     Subscribe { id: u64, start: Start },
-}
-
-/// What the session asks for by itself.
-#[derive(Clone, PartialEq, Debug)]
-enum Chore {
-    Identity(Identity),
-    Restore(WatchRequest),
-    Resume(u64),
-    Add(u64),
-    Remove { path: RequestPath, mode: WatchMode },
-    Ping,
 }
 
 /// What the driver has to do because of what came.
@@ -206,18 +194,7 @@ impl Session {
         }
         self.identity = Some((connected.session, connected.password));
         self.timeout = Duration::from_millis(u64::from(connected.timeout_millis).max(1));
-        self.chores.clear();
-        self.chores.extend(self.identities.iter().cloned().map(Chore::Identity));
-        self.restore_one_shots();
-        let asked_by_call: Vec<u64> = self
-            .calls
-            .iter()
-            .filter_map(|call| if let Body::Subscribe { id, .. } = call.body { Some(id) } else { None })
-            .collect();
-        self.chores.extend(
-            self.subscriptions.keys().filter(|id| !asked_by_call.contains(id)).map(|id| Chore::Resume(*id)),
-        );
-        self.restoring = self.chores.len();
+        self.begin_anew();
         Verdict::Go
     }
 
@@ -294,6 +271,7 @@ impl Session {
             Err(refusal) if refusal.code == ErrorCode::SessionExpired => return Verdict::End(self.ended()),
             Ok(_) | Err(_) => {}
         }
+        self.answered_to_others(reply.tag);
         if let Some(chore) = self.chores_sent.remove(&reply.tag) {
             let verdict = self.chore_done(chore, &reply);
             self.cover(reply.zxid);
@@ -364,6 +342,23 @@ impl Session {
         self.next_tag
     }
 
+    /// Tells all subscriptions but the one that asked for it that a request was answered.
+    fn answered_to_others(&mut self, tag: u64) {
+        let asked_by = match self.chores_sent.get(&tag) {
+            Some(Chore::Resume(id) | Chore::Add(id)) => Some(*id),
+            Some(_) => None,
+            None => self.calls.iter().find(|call| call.tag == tag).and_then(|call| match call.body {
+                Body::Subscribe { id, .. } => Some(id),
+                _ => None,
+            }),
+        };
+        for (id, subscription) in &mut self.subscriptions {
+            if Some(*id) != asked_by {
+                subscription.not_yet();
+            }
+        }
+    }
+
     /// All events up to here have come, unless watches are still being restored.
     fn cover(&mut self, zxid: Zxid) {
         if self.restoring == 0 {
@@ -372,88 +367,6 @@ impl Session {
                 subscription.covered(zxid);
             }
         }
-    }
-
-    fn restore_one_shots(&mut self) {
-        let mut paths: [Vec<RequestPath>; 3] = Default::default();
-        let mut bytes = 0;
-        let mut waiting = self.one_shots.waiting().into_iter().peekable();
-        while let Some((kind, path)) = waiting.next() {
-            bytes += path.as_str().len() + size_of::<RequestPath>();
-            let [data, exist, child] = &mut paths;
-            match kind {
-                OneShotKind::Data => data.push(path),
-                OneShotKind::Exist => exist.push(path),
-                OneShotKind::Child => child.push(path),
-            }
-            let next = waiting.peek().map_or(RESTORE_BYTES, |(_, path)| path.as_str().len());
-            if bytes + next >= RESTORE_BYTES {
-                let [data, exist, child] = std::mem::take(&mut paths);
-                self.chores.push_back(Chore::Restore(WatchRequest::Restore {
-                    since: self.covered,
-                    data,
-                    exist,
-                    child,
-                    persistent: Vec::new(),
-                    recursive: Vec::new(),
-                }));
-                bytes = 0;
-            }
-        }
-    }
-
-    /// The request of a chore; none when it has become needless.
-    fn request_of_chore(&mut self, chore: &Chore) -> Option<Request> {
-        Some(match chore {
-            Chore::Identity(identity) => Request::AddIdentity(identity.clone()),
-            Chore::Restore(restore) => Request::Watch(restore.clone()),
-            Chore::Ping => Request::Ping,
-            Chore::Resume(id) | Chore::Add(id) => {
-                let Some(subscription) = self.subscriptions.get_mut(id) else {
-                    // Its stream was dropped: one thing less to wait for.
-                    let waited_for = usize::from(matches!(chore, Chore::Resume(_)));
-                    self.restoring = self.restoring.saturating_sub(waited_for);
-                    return None;
-                };
-                subscription.asked();
-                let start = match chore {
-                    Chore::Resume(_) => Start::After(subscription.since()),
-                    _ => Start::Now,
-                };
-                Request::Watch(watch_request(subscription, start))
-            }
-            Chore::Remove { path, mode } => {
-                if self.subscriptions.values().any(|other| other.path == *path && other.mode == *mode) {
-                    return None;
-                }
-                let target = match mode {
-                    WatchMode::Persistent => WatchTarget::Persistent,
-                    WatchMode::PersistentRecursive => WatchTarget::PersistentRecursive,
-                };
-                Request::Watch(WatchRequest::Remove { path: path.clone(), target })
-            }
-        })
-    }
-
-    fn chore_done(&mut self, chore: Chore, reply: &Reply) -> Verdict {
-        let begins = matches!(chore, Chore::Identity(_) | Chore::Restore(_) | Chore::Resume(_));
-        if begins {
-            self.restoring = self.restoring.saturating_sub(1);
-        }
-        match (chore, &reply.result) {
-            (Chore::Ping | Chore::Remove { .. } | Chore::Identity(_), _) | (Chore::Restore(_), Ok(_)) => {}
-            (Chore::Restore(_), Err(refusal)) => self.one_shots.fail(&ClientError::Refused(*refusal)),
-            (Chore::Resume(id) | Chore::Add(id), Err(_)) => {
-                // The server does not take the watch back: the stream ends rather than fall silent.
-                if let Some(subscription) = self.subscriptions.remove(&id) {
-                    subscription.end();
-                }
-            }
-            (Chore::Resume(id), Ok(Answer::Compacted { .. })) => self.chores.push_front(Chore::Add(id)),
-            (Chore::Resume(id), Ok(_)) => self.subscription(id, |one| one.resumed(reply.zxid)),
-            (Chore::Add(id), Ok(_)) => self.subscription(id, |one| one.restarted(reply.zxid)),
-        }
-        Verdict::Go
     }
 
     fn answer(&mut self, call: Pending, reply: Reply) -> Verdict {
@@ -509,12 +422,4 @@ impl Session {
 /// What calls fail with in a final state.
 pub(super) fn error_of(state: SessionState) -> ClientError {
     if state == SessionState::Expired { ClientError::SessionExpired } else { ClientError::Closed }
-}
-
-fn watch_request(subscription: &Subscription, start: Start) -> WatchRequest {
-    let (path, mode) = (subscription.path.clone(), subscription.mode);
-    match start {
-        Start::Now => WatchRequest::Add { path, mode },
-        Start::After(since) => WatchRequest::Resume { path, mode, since },
-    }
 }
