@@ -68,13 +68,15 @@ impl World {
         }
     }
 
-    /// Heals the servers of `core` and the links among them, and leaves everything else as broken as it is. Clients
-    /// reach all servers that run.
+    /// Heals the servers of `core` and the links among them, and leaves everything else as broken as it is: who is down
+    /// stays down, what is cut or held stays so. No link loses frames any more by chance: who loses one in ten for ever, has
+    /// the newest history and is elected for it can never bring anybody level, and ZooKeeper's election would elect it again.
+    /// Clients reach all servers that run.
     pub fn heal(&self, core: &[ServerId]) {
         self.note(Actor::World, "heal", &[core.len() as u64], || format!("{core:?}"));
+        self.network().set_all_faults(LinkFaults::default());
         for a in core {
             for b in core.iter().filter(|b| *b != a) {
-                self.network().set_faults(*a, *b, LinkFaults::default());
                 self.network().repair(*a, *b);
             }
             self.give_back(*a);
@@ -226,10 +228,9 @@ impl World {
     }
 
     fn swap_disks(&self, a: ServerId, b: ServerId) {
-        // An empty disk belongs to nobody: to be given one is to lose one's own.
-        let empty =
-            |server| self.with_machine(server, |machine| machine.disk.files().is_empty()) == Some(true);
-        if empty(a) || empty(b) {
+        // A disk that was never used, or was replaced, belongs to nobody yet: to be given it is to lose one's own.
+        let own = |server| self.with_machine(server, |machine| machine.has_own_data()) == Some(true);
+        if !own(a) || !own(b) {
             return;
         }
         self.stop(a);
@@ -253,11 +254,14 @@ impl World {
         }
     }
 
-    /// The machine loses power now.
-    fn cut_power(&self, server: ServerId) {
+    /// The machine loses power now; what was to happen to its disk for it does not happen any more.
+    pub(super) fn cut_power(&self, server: ServerId) {
         self.stop(server);
         let mut rng = self.fork_rng();
-        self.with_machine(server, |machine| machine.power_loss(&mut rng));
+        self.with_machine(server, |machine| {
+            machine.disk.clear_faults();
+            machine.power_loss(&mut rng);
+        });
     }
 
     /// Damages a server's disk, unless it is another's: that one may not be meant to lose anything.

@@ -136,6 +136,11 @@ impl Machine {
         self.disk.wipe();
     }
 
+    /// Whether it has opened its storage before, and nothing was taken from it since.
+    pub(super) fn has_own_data(&self) -> bool {
+        self.formed.load(Ordering::Relaxed) && !self.damaged
+    }
+
     /// Whether something was done to its disk that is not repaired.
     pub(super) fn is_failing(&self) -> bool {
         self.excused

@@ -18,7 +18,7 @@
 //! | `executor`, `ready`, `clock` | tasks by actor, virtual time, machines' clocks |
 //! | `network`, `link`, `connector` | frames between servers; connections of clients |
 //! | `disk`, `machine`, `storage` | disks that forget, what is on them, and the time that they take |
-//! | `world`, `server`, `process` | what a test handles |
+//! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
 //! | `check`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
 //! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
@@ -27,11 +27,13 @@ mod chaos;
 mod check;
 mod clock;
 mod connector;
+mod counters;
 pub mod disk;
 mod executor;
 mod eye;
 mod failure;
 mod fault;
+mod lifecycle;
 mod link;
 mod machine;
 mod network;
@@ -50,6 +52,7 @@ mod workload;
 mod world;
 
 pub use clock::SimClock;
+pub use counters::WorldCounters;
 pub use executor::{Actor, Executor, ExecutorCounters, ExecutorLimits, JoinHandle, Killed, Sleep, Step};
 pub use failure::Failure;
 pub use fault::Fault;
@@ -64,4 +67,4 @@ pub use server::Server;
 pub use swarm::{Swarm, SwarmReport};
 pub use trace::{Keep, Trace, TraceEvent};
 pub use workload::Workload;
-pub use world::{World, WorldConfig, WorldCounters};
+pub use world::{World, WorldConfig};

@@ -29,18 +29,18 @@ struct Attached {
     session: SessionId,
     last_event: Zxid,
     /// The requests without an answer, in the order in which they were sent, and how they take their turn.
-    asked: VecDeque<(u64, Turn)>,
+    asked: VecDeque<(u64, Order)>,
 }
 
 /// When a request is answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum Order {
     /// After all that were sent before it.
-    Queued,
+    Kept,
     /// The same, and before it come events of the past.
-    Replays,
+    Replayed,
     /// At once.
-    Immediate,
+    Free,
 }
 
 #[derive(Default)]
@@ -75,9 +75,9 @@ impl SessionCheck {
     /// A client sends a request.
     pub(super) fn asked(&self, connection: u64, tag: u64, request: &Request) {
         let turn = match request {
-            Request::Read { level: ReadLevel::Local, .. } => Turn::Immediate,
-            Request::Watch(WatchRequest::Resume { .. }) => Turn::Replays,
-            _ => Turn::Queued,
+            Request::Read { level: ReadLevel::Local, .. } => Order::Free,
+            Request::Watch(WatchRequest::Resume { .. }) => Order::Replayed,
+            _ => Order::Kept,
         };
         if let Some(attached) = self.lock().attached.get_mut(&connection) {
             attached.asked.push_back((tag, turn));
@@ -125,10 +125,9 @@ impl State {
                     return Err(("ConnectedFirst", format!("{reply:?} comes before the session")));
                 };
                 let place = attached.asked.iter().position(|(tag, _)| *tag == reply.tag);
-                let due =
-                    attached.asked.iter().find(|(_, turn)| *turn != Turn::Immediate).map(|(tag, _)| *tag);
+                let due = attached.asked.iter().find(|(_, turn)| *turn != Order::Free).map(|(tag, _)| *tag);
                 let answered = place.and_then(|place| attached.asked.remove(place));
-                if answered.is_none_or(|(tag, turn)| turn != Turn::Immediate && due != Some(tag)) {
+                if answered.is_none_or(|(tag, turn)| turn != Order::Free && due != Some(tag)) {
                     return Err(("ClientOrder", format!("#{} is answered, {due:?} is due", reply.tag)));
                 }
                 let Some(known) = self.sessions.get_mut(&attached.session) else { return Ok(()) };
@@ -145,7 +144,7 @@ impl State {
                     return Err(("ConnectedFirst", format!("{event:?} comes before the session")));
                 };
                 // A watch that is taken up again tells first what it missed, which may be older than what other watches told.
-                if attached.asked.iter().any(|(_, turn)| *turn == Turn::Replays) {
+                if attached.asked.iter().any(|(_, turn)| *turn == Order::Replayed) {
                     return Ok(());
                 }
                 if event.zxid < attached.last_event {

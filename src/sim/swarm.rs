@@ -77,7 +77,7 @@ impl Swarm {
         };
         let world = World::with(seed, config);
         world.schedule(&plan);
-        workload.start(&world, clients, end + LIVELY);
+        workload.start(&world, clients, end + LIVELY / 6);
         let outcome = world.run(async {
             world.sleep_until(end).await;
             world.heal(&core);

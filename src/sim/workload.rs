@@ -87,10 +87,13 @@ impl Worker {
     async fn work(mut self) {
         while self.now().is_some_and(|now| now < self.until) {
             let Some(world) = self.weak.upgrade() else { return };
+            let pause = Duration::from_millis(self.rng.below(200));
             let mut options = world.client_options();
             options.session_timeout = self.options.session_timeout;
             let client = self.process.client_with(options);
+            let sleep = world.sleep(pause);
             drop(world);
+            sleep.await;
             let ended = self.session(&client).await;
             if ended.is_ok() {
                 // By closing or by just going away: the last handle closes too.
@@ -258,6 +261,8 @@ impl Worker {
             8 => Write::Check { path, expected: self.expected() },
             9 => match self.rng.below(4) {
                 0 => Write::DeleteTree { path, limit: u32::try_from(self.rng.below(20)).unwrap_or(1) },
+                // The root stays open, or soon nobody could do anything.
+                _ if path.as_str() == "/" => Write::Check { path, expected: Expected::Any },
                 _ => Write::SetAcl { path, acl: self.acl(), expected: Expected::Any },
             },
             _ => {

@@ -8,20 +8,17 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::client::ClientOptions;
-use crate::node::{Node, NodeConfig, NodeError};
-use crate::peer::{Ensemble, Limits, PeerConfig, Role, Timing};
-use crate::types::{ClusterId, SeededRng, ServerId, Time, Zxid};
+use crate::peer::{Ensemble, Limits, Role, Timing};
+use crate::types::{SeededRng, ServerId, Time};
 
-use super::check::{Checker, Seen};
+use super::check::Checker;
 use super::connector::Lines;
-use super::eye::Eye;
 use super::machine::{Files, Machine};
-use super::oracle::{Oracle, OracleCounters};
+use super::oracle::Oracle;
 use super::sessions::SessionCheck;
-use super::storage::SimStorage;
 use super::{
-    Actor, Executor, ExecutorCounters, Failure, JoinHandle, Keep, Latency, LinkFaults, Network,
-    NetworkCounters, Process, Server, SimClock, Sleep, Step, Trace,
+    Actor, Executor, Failure, JoinHandle, Keep, Latency, LinkFaults, Network, Process, Server, SimClock,
+    Sleep, Step, Trace, WorldCounters,
 };
 
 /// How a world is built.
@@ -65,7 +62,7 @@ impl Default for WorldConfig {
             files: Files::default(),
             shuffle: true,
             keep: Keep::Nothing,
-            time_limit: Duration::from_secs(24 * 3_600),
+            time_limit: Duration::from_secs(600),
         }
     }
 }
@@ -101,22 +98,22 @@ pub struct World {
 
 pub(super) struct Inner {
     seed: u64,
-    config: WorldConfig,
-    ensemble: Ensemble,
+    pub(super) config: WorldConfig,
+    pub(super) ensemble: Ensemble,
     executor: Executor,
-    trace: Trace,
-    network: Network,
+    pub(super) trace: Trace,
+    pub(super) network: Network,
     checker: Checker,
-    oracle: Oracle,
+    pub(super) oracle: Oracle,
     sessions: SessionCheck,
     state: Mutex<State>,
     running: AtomicBool,
 }
 
-struct State {
-    rng: SeededRng,
-    machines: BTreeMap<ServerId, Machine>,
-    processes: BTreeMap<u64, Lines>,
+pub(super) struct State {
+    pub(super) rng: SeededRng,
+    pub(super) machines: BTreeMap<ServerId, Machine>,
+    pub(super) processes: BTreeMap<u64, Lines>,
     faults: BTreeMap<&'static str, u64>,
 }
 
@@ -399,7 +396,7 @@ impl World {
         WeakWorld { inner: Arc::downgrade(&self.inner) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -427,133 +424,6 @@ impl World {
         let mut seed = [0; 32];
         self.lock().rng.fill(&mut seed);
         ClientOptions::new(seed)
-    }
-
-    /// Starts a server's process, unless it runs.
-    pub(super) fn start(&self, server: ServerId) {
-        let inner = &self.inner;
-        let mut state = self.lock();
-        let mut rng = state.rng.fork();
-        let Some(machine) = state.machines.get_mut(&server) else { return };
-        if machine.node.is_some() {
-            return;
-        }
-        let (storage, formed) = match machine.open() {
-            Ok(opened) => opened,
-            Err(error) => {
-                let excused = machine.is_excused();
-                machine.ended = Some(error.to_string());
-                drop(state);
-                self.note(Actor::Server(server), "unopened", &[], || error.to_string());
-                if !excused {
-                    self.unexcused(server, &error.to_string());
-                }
-                return;
-            }
-        };
-        machine.incarnation += 1;
-        let incarnation = machine.incarnation;
-        let mut seed = [0; 32];
-        rng.fill(&mut seed);
-        let peer = PeerConfig {
-            timing: inner.config.timing.clone(),
-            limits: inner.config.limits.clone(),
-            ..PeerConfig::new(ClusterId::new(1), server, inner.ensemble.clone(), seed)
-        };
-        let storage = SimStorage {
-            server,
-            inner: storage,
-            formed,
-            executor: inner.executor.clone(),
-            trace: inner.trace.clone(),
-            checker: inner.checker.clone(),
-            latency: inner.config.disk_latency,
-            rng: Mutex::new(rng),
-        };
-        let eye = Eye {
-            server,
-            executor: inner.executor.clone(),
-            trace: inner.trace.clone(),
-            checker: inner.checker.clone(),
-            oracle: inner.oracle.clone(),
-        };
-        let started = Node::start_observed(
-            NodeConfig::new(peer),
-            Arc::new(inner.network.transport(server)),
-            Arc::new(storage),
-            Arc::new(machine.clock.clone()),
-            Arc::new(eye),
-        );
-        let (node, run) = match started {
-            Ok(started) => started,
-            Err(error) => return inner.checker.fail(Failure::Misused(error.to_string())),
-        };
-        machine.node = Some(node.clone());
-        machine.ended = None;
-        for lines in state.processes.values() {
-            lines.set_node(server, Some(node.clone()));
-        }
-        drop(state);
-        self.note(Actor::Server(server), "start", &[incarnation], String::new);
-        let world = self.weak();
-        inner.executor.spawn(Actor::Server(server), "node", async move {
-            let ended = run.await;
-            if let Some(world) = world.upgrade() {
-                world.ended(server, incarnation, ended);
-            }
-        });
-    }
-
-    /// Ends a server's process without a word; says whether it ran.
-    pub(super) fn stop(&self, server: ServerId) -> bool {
-        let mut state = self.lock();
-        let Some(node) = state.machines.get_mut(&server).and_then(|machine| machine.node.take()) else {
-            return false;
-        };
-        for lines in state.processes.values() {
-            lines.set_node(server, None);
-        }
-        drop(state);
-        drop(node);
-        let inner = &self.inner;
-        inner.network.close(server);
-        inner.executor.kill(Actor::Server(server));
-        self.with_machine(server, |machine| machine.disk.kill());
-        inner.oracle.down(server);
-        inner.checker.see(self.now(), server, &Seen::Down);
-        true
-    }
-
-    /// A server's future has ended by itself.
-    fn ended(&self, server: ServerId, incarnation: u64, ended: Result<(), NodeError>) {
-        let told = match &ended {
-            Ok(()) => "shut down".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        self.note(Actor::Server(server), "ended", &[incarnation], || told.clone());
-        let fork = self.fork_rng();
-        let excused = self.with_machine(server, |machine| {
-            let mut rng = fork;
-            let excused =
-                ended.is_ok() || machine.is_excused() && matches!(ended, Err(NodeError::Storage(_)));
-            machine.ended = Some(told.clone());
-            if machine.is_stopped() {
-                machine.power_loss(&mut rng);
-            }
-            excused
-        });
-        if excused == Some(false) {
-            self.unexcused(server, &told);
-        }
-        self.stop(server);
-    }
-
-    fn unexcused(&self, server: ServerId, told: &str) {
-        self.inner.checker.fail(Failure::Violated {
-            at: self.now(),
-            invariant: "NodeRuns",
-            what: format!("S{server} stopped by itself: {told}"),
-        });
     }
 
     pub(super) fn note(
@@ -585,27 +455,6 @@ impl Inner {
     pub(super) fn checker(&self) -> &Checker {
         &self.checker
     }
-}
-
-/// What a world counts.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WorldCounters {
-    /// Polls, timers, and the time that was skipped.
-    pub executor: ExecutorCounters,
-    /// Frames between servers.
-    pub network: NetworkCounters,
-    /// Replies and events that were compared with what they must be.
-    pub oracle: OracleCounters,
-    /// How often the invariants over the servers were checked.
-    pub checks: u64,
-    /// Transactions that were committed.
-    pub committed: u64,
-    /// The last of them.
-    pub last_committed: Zxid,
-    /// Events in the trace.
-    pub events: u64,
-    /// Faults, by name.
-    pub faults: BTreeMap<&'static str, u64>,
 }
 
 /// A handle that does not keep a world alive, for what the world itself holds.
