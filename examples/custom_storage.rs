@@ -125,7 +125,8 @@ async fn live(path: PathBuf, clock: Arc<dyn Clock>, pool: &ThreadPool) -> Result
         let made = client.create("/life-", "").sequential().await;
         let all = client.children("/").await;
         node.shutdown();
-        Ok(println!("made {}, there are {:?}; the server stops", made?.path, all?.names))
+        println!("made {}, there are {:?}; the server stops", made?.path, all?.names);
+        Ok(())
     };
     let (end, told) = join(server, story).await;
     end?;
