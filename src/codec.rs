@@ -39,8 +39,8 @@ pub enum CodecError {
     /// Not ours, or of another format version.
     #[error("the frame begins with {0:02x?}: it is not ours, or of another version; upgrade the older side")]
     Magic([u8; 4]),
-    /// The frame says it is longer than any can be.
-    #[error("the frame says it is {0} bytes long; {MAX_BODY_LEN} are allowed")]
+    /// The frame says it is longer than any can be, or the record to be encoded is.
+    #[error("the frame is {0} bytes long; {MAX_BODY_LEN} are allowed")]
     TooLong(usize),
     /// The checksum is another than that of the bytes.
     #[error("the checksum does not match: the bytes were damaged on their way")]
@@ -66,9 +66,12 @@ fn config() -> impl bincode::config::Config {
 ///
 /// When it is larger than [`MAX_BODY_LEN`].
 pub fn encode<T: Serialize>(record: &T) -> Result<Bytes, CodecError> {
-    bincode::serde::encode_to_vec(record, config())
-        .map(Bytes::from)
-        .map_err(|error| CodecError::Encode(error.to_string()))
+    // The limit of the configuration is one on decoding only.
+    match bincode::serde::encode_to_vec(record, config()) {
+        Ok(bytes) if bytes.len() > MAX_BODY_LEN => Err(CodecError::TooLong(bytes.len())),
+        Ok(bytes) => Ok(Bytes::from(bytes)),
+        Err(error) => Err(CodecError::Encode(error.to_string())),
+    }
 }
 
 /// Decodes a record that fills `bytes` exactly.
@@ -151,6 +154,13 @@ mod tests {
         let hostile = [6, 1].repeat(1_000_000);
         assert!(decode::<Write>(&hostile).is_err());
         assert_eq!(decode::<Write>(&encode(&multi).unwrap()).unwrap(), multi);
+    }
+
+    #[test]
+    fn what_could_not_be_decoded_is_not_encoded() {
+        let data = Bytes::from(vec![0; MAX_BODY_LEN + 1]);
+        assert_eq!(encode(&data).unwrap_err(), CodecError::TooLong(MAX_BODY_LEN + 6));
+        assert!(encode_frame(&data).is_err());
     }
 
     #[test]

@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::types::{Caller, ClientId, Identity, Read, Refusal, SessionId, Written, Zxid};
 
-use super::WatchRequest;
+use super::forward::Forward;
+use super::{Answer, WatchRequest};
 
 /// The clients attached to this server, and those that are about to be.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub(super) struct Clients {
     connecting: BTreeMap<ClientId, Connecting>,
     /// Sessions heard from since this was last taken.
     heard: BTreeSet<SessionId>,
+    /// How many bytes the writes that are kept back have.
+    kept_back: usize,
 }
 
 /// A client that waits for its session.
@@ -28,6 +31,17 @@ pub(super) struct Client {
     /// Requests that are not answered, in order, numbered without a gap.
     queue: VecDeque<Pending>,
     next_number: u64,
+    /// Reads that wait for the leader's word, and the writes behind them, which are kept back: a read must not see
+    /// what its own client asked for later.
+    order: VecDeque<Ordered>,
+}
+
+#[derive(Debug)]
+enum Ordered {
+    /// A read or a sync of this number.
+    Read(u64),
+    /// A request to the leader of this size.
+    Write(Forward, usize),
 }
 
 /// A request that is not answered yet.
@@ -50,8 +64,8 @@ pub(super) enum Body {
     Watch(WatchRequest),
     /// Waits for the leader's word.
     Sync { confirmed: bool },
-    /// Done; waits for the requests before it.
-    Done,
+    /// This is the answer; waits for the requests before it.
+    Ready(Result<Answer, Refusal>),
     /// Waits for the requests before it.
     WhoAmI,
 }
@@ -79,14 +93,19 @@ impl Clients {
     pub(super) fn attach(&mut self, client: ClientId, session: SessionId) -> Option<Option<ClientId>> {
         let Connecting { number, identities } = self.connecting.remove(&client)?;
         let previous = self.by_session.insert(session, client);
-        if let Some(previous) = previous {
-            self.attached.remove(&previous);
+        if let Some(gone) = previous.and_then(|previous| self.attached.remove(&previous)) {
+            self.kept_back -= gone.kept_back();
         }
         self.heard.insert(session);
         let next_number = number.wrapping_add(1);
         self.attached.insert(
             client,
-            Client { caller: Caller { session, identities }, queue: VecDeque::new(), next_number },
+            Client {
+                caller: Caller { session, identities },
+                queue: VecDeque::new(),
+                next_number,
+                order: VecDeque::new(),
+            },
         );
         Some(previous)
     }
@@ -108,6 +127,7 @@ impl Clients {
         let Some(gone) = self.attached.remove(&client) else {
             return false;
         };
+        self.kept_back -= gone.kept_back();
         if self.by_session.get(&gone.caller.session) == Some(&client) {
             self.by_session.remove(&gone.caller.session);
         }
@@ -133,6 +153,40 @@ impl Clients {
     pub(super) fn len(&self) -> usize {
         self.attached.len()
     }
+
+    /// How many bytes the writes that are kept back have.
+    pub(super) fn kept_back(&self) -> usize {
+        self.kept_back
+    }
+
+    /// The request, if it may go to the leader now; otherwise it is kept back.
+    pub(super) fn keep_back(&mut self, id: ClientId, forward: Forward, size: usize) -> Option<Forward> {
+        let Some(client) = self.attached.get_mut(&id).filter(|client| !client.order.is_empty()) else {
+            return Some(forward);
+        };
+        client.order.push_back(Ordered::Write(forward, size));
+        self.kept_back += size;
+        None
+    }
+
+    /// The next request that was kept back and may go to the leader now.
+    pub(super) fn let_go(&mut self, id: ClientId) -> Option<Forward> {
+        let client = self.attached.get_mut(&id)?;
+        while let Some(Ordered::Read(number)) = client.order.front() {
+            let number = *number;
+            if client.pending(number).is_some_and(|pending| pending.is_unconfirmed()) {
+                return None;
+            }
+            client.order.pop_front();
+        }
+        match client.order.pop_front()? {
+            Ordered::Write(forward, size) => {
+                self.kept_back -= size;
+                Some(forward)
+            }
+            Ordered::Read(_) => None,
+        }
+    }
 }
 
 impl Client {
@@ -140,7 +194,11 @@ impl Client {
     pub(super) fn push(&mut self, tag: u64, body: Body) -> u64 {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
-        self.queue.push_back(Pending { tag, body });
+        let pending = Pending { tag, body };
+        if pending.is_unconfirmed() {
+            self.order.push_back(Ordered::Read(number));
+        }
+        self.queue.push_back(pending);
         number
     }
 
@@ -156,12 +214,23 @@ impl Client {
         let ready = match &self.queue.front()?.body {
             Body::Write(outcome) | Body::Close(outcome) => outcome.is_some(),
             Body::Read { confirmed, .. } | Body::Sync { confirmed } => *confirmed,
-            Body::Watch(_) | Body::Done | Body::WhoAmI => true,
+            Body::Watch(_) | Body::Ready(_) | Body::WhoAmI => true,
         };
         if ready { self.queue.pop_front() } else { None }
     }
 
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    fn kept_back(&self) -> usize {
+        let size = |ordered: &Ordered| if let Ordered::Write(_, size) = ordered { *size } else { 0 };
+        self.order.iter().map(size).sum()
+    }
+}
+
+impl Pending {
+    fn is_unconfirmed(&self) -> bool {
+        matches!(self.body, Body::Read { confirmed: false, .. } | Body::Sync { confirmed: false })
     }
 }

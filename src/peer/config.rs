@@ -5,6 +5,9 @@ use thiserror::Error;
 
 use crate::types::{ClusterId, ServerId};
 
+/// The largest data, and the largest piece of a snapshot: a message that carries one fits in a frame with room to spare.
+const MAX_DATA_LEN: usize = 4 << 20;
+
 /// A server's part in the ensemble's votes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Member {
@@ -101,12 +104,17 @@ impl Default for Timing {
 /// What may grow how far.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// The largest data of a node, and of all data of a multi together, in bytes.
+    /// The largest data of a node, and of all data of a multi together, in bytes; at most 4 MiB.
     pub data_len: usize,
     /// How many requests of one client may wait.
     pub requests_per_client: usize,
     /// How many requests may wait at a leader before it refuses more with `Throttled`.
     pub outstanding: usize,
+    /// How many bytes of them, after which it refuses more too. A server also keeps back at most so much of what its
+    /// clients write behind a read that waits for the leader's word.
+    pub outstanding_len: usize,
+    /// How many identities one client may have.
+    pub identities_per_client: usize,
     /// How many watches one client may have.
     pub watches_per_client: usize,
     /// How many recent changes are remembered for watches that are resumed.
@@ -115,7 +123,7 @@ pub struct Limits {
     pub log_window: usize,
     /// After how many transactions a snapshot is taken.
     pub snapshot_every: u64,
-    /// The size of the pieces of a snapshot, in bytes.
+    /// The size of the pieces of a snapshot, in bytes; at most 4 MiB.
     pub snapshot_chunk: usize,
     /// How many zxids' digests are remembered for comparison with the leader's.
     pub remembered_digests: usize,
@@ -129,6 +137,8 @@ impl Default for Limits {
             data_len: 1 << 20,
             requests_per_client: 1024,
             outstanding: 100_000,
+            outstanding_len: 64 << 20,
+            identities_per_client: 64,
             watches_per_client: 100_000,
             remembered_changes: 10_000,
             log_window: 10_000,
@@ -202,12 +212,19 @@ impl PeerConfig {
         for (name, limit) in [
             ("requests_per_client", limits.requests_per_client),
             ("outstanding", limits.outstanding),
+            ("outstanding_len", limits.outstanding_len),
+            ("snapshot_every", usize::try_from(limits.snapshot_every).unwrap_or(usize::MAX)),
             ("log_window", limits.log_window),
             ("snapshot_chunk", limits.snapshot_chunk),
             ("last_counter", limits.last_counter as usize),
         ] {
             if limit == 0 {
                 return Err(ConfigError::ZeroLimit(name));
+            }
+        }
+        for (name, limit) in [("data_len", limits.data_len), ("snapshot_chunk", limits.snapshot_chunk)] {
+            if limit > MAX_DATA_LEN {
+                return Err(ConfigError::LargeLimit(name));
             }
         }
         Ok(())
@@ -230,6 +247,9 @@ pub enum ConfigError {
     /// A limit is zero.
     #[error("the limit `{0}` is zero; give it at least 1")]
     ZeroLimit(&'static str),
+    /// A limit is larger than a message between servers can carry.
+    #[error("the limit `{0}` is too large; give it at most {MAX_DATA_LEN} bytes")]
+    LargeLimit(&'static str),
     /// A smaller bound is above the larger one.
     #[error("`{0}` is larger than `{1}`; exchange them")]
     Reversed(&'static str, &'static str),

@@ -8,7 +8,7 @@ use crate::types::{
 };
 use crate::zab::Confirmation;
 
-use super::State;
+use super::{Limits, State};
 
 /// What a server keeps only while it leads: the state as it will be once everything proposed is committed,
 /// and who is where.
@@ -18,7 +18,9 @@ pub(super) struct Leading {
     pub(super) deadlines: Deadlines,
     pub(super) owners: Owners,
     /// Proposed and not yet applied, in order; spares decoding what this server itself encoded.
-    proposed: VecDeque<(Zxid, Transaction)>,
+    proposed: VecDeque<(Zxid, Transaction, usize)>,
+    /// How many bytes they have, encoded.
+    proposed_len: usize,
     /// Sessions whose creation is proposed and not yet applied.
     opening: BTreeMap<SessionId, Opening>,
     /// Sessions whose end is proposed and not yet applied: they can do nothing more.
@@ -67,6 +69,7 @@ impl Leading {
             deadlines,
             owners: Owners::new(),
             proposed: VecDeque::new(),
+            proposed_len: 0,
             opening: BTreeMap::new(),
             closing: BTreeSet::new(),
             numbered: BTreeMap::new(),
@@ -123,22 +126,21 @@ impl Leading {
         self.owners.remove(session);
     }
 
-    pub(super) fn proposed(&mut self, zxid: Zxid, transaction: Transaction) {
-        self.proposed.push_back((zxid, transaction));
+    pub(super) fn proposed(&mut self, zxid: Zxid, transaction: Transaction, len: usize) {
+        self.proposed.push_back((zxid, transaction, len));
+        self.proposed_len += len;
     }
 
-    /// How many proposals are not applied yet.
-    pub(super) fn waiting(&self) -> usize {
-        self.proposed.len()
+    /// Whether as many proposals, or bytes of them, wait to be applied as may.
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        self.proposed.len() >= limits.outstanding || self.proposed_len >= limits.outstanding_len
     }
 
     /// The transaction that was proposed at `zxid`, if it was in this reign.
     pub(super) fn take_proposed(&mut self, zxid: Zxid) -> Option<Transaction> {
-        if self.proposed.front().is_some_and(|(front, _)| *front == zxid) {
-            self.proposed.pop_front().map(|(_, transaction)| transaction)
-        } else {
-            None
-        }
+        let (_, transaction, len) = self.proposed.pop_front_if(|(front, ..)| *front == zxid)?;
+        self.proposed_len -= len;
+        Some(transaction)
     }
 
     /// A session's creation was applied.

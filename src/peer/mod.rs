@@ -23,6 +23,7 @@ mod protocol;
 mod reign;
 mod saving;
 mod serving;
+mod size;
 mod snapshot;
 mod state;
 #[cfg(test)]
@@ -220,9 +221,9 @@ impl Peer {
         if self.halted {
             return None;
         }
-        // Without a zxid left to close a session at, its deadline is nothing that could be met.
-        let expiry =
-            self.zab.next_zxid().and(self.leading.as_ref()).and_then(|leading| leading.deadlines.next());
+        // With its counter spent a leader ends no session; the next one does.
+        let leading = self.leading.as_ref().filter(|_| self.zab.next_zxid().is_some());
+        let expiry = leading.and_then(|leading| leading.deadlines.next());
         [self.election.poll_timeout(), self.zab.poll_timeout(), self.next_tick, expiry]
             .into_iter()
             .flatten()

@@ -77,6 +77,7 @@ impl Peer {
             election::Output::Decided { leader, round } => {
                 self.event(PeerEvent::Elected { leader, round });
                 let now = self.now.time;
+                self.forget_transfer();
                 let voting =
                     self.config.ensemble.member(self.config.server).is_some_and(|member| member.voting);
                 if leader == self.config.server {
@@ -122,12 +123,14 @@ impl Peer {
                 }
             },
             zab::Output::Established { epoch } => {
+                self.forget_transfer();
                 self.settle(self.config.server, epoch);
                 let guard = self.config.timing.tick;
                 self.leading = Some(Leading::begin(&self.state, self.now.time, guard));
                 self.serve(epoch);
             }
             zab::Output::Synced { epoch } => {
+                self.forget_transfer();
                 if let Some(leader) = self.zab.leader() {
                     self.settle(leader, epoch);
                 }
@@ -204,8 +207,8 @@ pub(super) fn zab_config(config: &PeerConfig) -> ZabConfig {
         observers,
         ensemble: ensemble_digest(config),
         heartbeat: timing.tick / 2,
-        init_timeout: timing.tick * timing.init_limit,
-        sync_timeout: timing.tick * timing.sync_limit,
+        init_timeout: timing.tick.saturating_mul(timing.init_limit),
+        sync_timeout: timing.tick.saturating_mul(timing.sync_limit),
         window: config.limits.log_window,
         chunk: config.limits.snapshot_chunk,
         last_counter: config.limits.last_counter,

@@ -3,13 +3,14 @@
 use crate::codec;
 use crate::session::negotiate;
 use crate::types::{
-    Caller, ErrorCode, NumberedRequest, Origin, Password, Refusal, ServerId, SessionId, Transaction, Txn,
+    Caller, ClientId, ErrorCode, NumberedRequest, Origin, Password, ServerId, SessionId, Transaction, Txn,
     Witness, Zxid,
 };
 use crate::zab::Confirmation;
 
 use super::forward::{Back, Forward, ForwardedWrite, Word};
 use super::leading::{IndexRead, Numbering};
+use super::size::weigh;
 use super::{Peer, PeerEvent};
 
 /// How many due nodes are removed per tick; the rest waits for the next one.
@@ -35,13 +36,13 @@ impl Peer {
             Forward::Write(write) => {
                 let (client, number) = (write.client, write.number);
                 if let Err(code) = self.write(from, write) {
-                    self.back(from, Zxid::ZERO, Word::Denied { client, number, code });
+                    self.deny_request(from, client, number, code);
                 }
             }
             Forward::Close { client, number, session } => {
                 let origin = Origin { server: from, client, number };
                 if let Err(code) = self.close_owned(origin, session) {
-                    self.back(from, Zxid::ZERO, Word::Denied { client, number, code });
+                    self.deny_request(from, client, number, code);
                 }
             }
             Forward::Touch(sessions) => {
@@ -105,13 +106,7 @@ impl Peer {
         true
     }
 
-    fn resume_session(
-        &mut self,
-        from: ServerId,
-        client: crate::types::ClientId,
-        session: SessionId,
-        password: &Password,
-    ) {
+    fn resume_session(&mut self, from: ServerId, client: ClientId, session: SessionId, password: &Password) {
         let now = self.now.time;
         let Some(leading) = &mut self.leading else { return };
         let Some(timeout_millis) = leading.admit(&self.state, session, password) else {
@@ -148,10 +143,14 @@ impl Peer {
         let txn = if repeated {
             Txn::Repeated
         } else {
-            let caller = Caller { session, identities };
             let tree = &self.state.tree;
-            tree.prepare(&mut leading.outstanding, &caller, zxid, self.now.wall, &write)
-                .unwrap_or_else(Txn::Refused)
+            let now = self.now.wall;
+            // Its own server has weighed it too, if that is correct.
+            let judged = weigh(&write, &identities).and_then(|_| {
+                let caller = Caller { session, identities };
+                tree.prepare(&mut leading.outstanding, &caller, zxid, now, &write)
+            });
+            judged.unwrap_or_else(Txn::Refused)
         };
         self.propose(zxid, session, Some(Origin { server: from, client, number }), request, txn);
         Ok(())
@@ -191,10 +190,16 @@ impl Peer {
         }
     }
 
+    fn deny_request(&mut self, to: ServerId, client: ClientId, number: u64, code: ErrorCode) {
+        // What a session did before its end is answered first, and its end itself.
+        let after = if code == ErrorCode::SessionExpired { self.zab.tip() } else { Zxid::ZERO };
+        self.back(to, after, Word::Denied { client, number, code });
+    }
+
     /// The position of the next proposal, unless too many wait or the counter is spent.
     fn vacant_zxid(&self) -> Option<Zxid> {
-        let waiting = self.leading.as_ref().map_or(0, super::leading::Leading::waiting);
-        if waiting < self.config.limits.outstanding { self.zab.next_zxid() } else { None }
+        let full = self.leading.as_ref().is_some_and(|leading| leading.is_full(&self.config.limits));
+        if full { None } else { self.zab.next_zxid() }
     }
 
     fn propose(
@@ -207,16 +212,14 @@ impl Peer {
     ) {
         let witness = self.witness();
         let time = self.now.wall;
-        let mut transaction = Transaction { session, time, origin, request, witness, txn };
-        let payload = codec::encode(&transaction).or_else(|_| {
-            // Larger than any frame may be. Refused in its place of the order, so that its client hears of it.
-            transaction.txn = Txn::Refused(Refusal::from(ErrorCode::BadArguments));
-            codec::encode(&transaction)
-        });
-        let proposed = payload.ok().and_then(|payload| self.zab.propose(payload).ok());
+        let transaction = Transaction { session, time, origin, request, witness, txn };
+        // What was weighed can be encoded, and all else is short.
+        let Ok(payload) = codec::encode(&transaction) else { return };
+        let len = payload.len();
+        let proposed = self.zab.propose(payload).ok();
         debug_assert_eq!(proposed, Some(zxid), "the zxid was asked for just before");
         if let Some(leading) = &mut self.leading {
-            leading.proposed(zxid, transaction);
+            leading.proposed(zxid, transaction, len);
         }
     }
 

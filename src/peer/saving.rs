@@ -86,6 +86,15 @@ impl Peer {
         self.saving.received = Some(chunk);
     }
 
+    /// A transfer that was going on has ended, with its link: what arrived of it must not keep this server from
+    /// taking snapshots of its own.
+    pub(super) fn forget_transfer(&mut self) {
+        let saving = &mut self.saving;
+        if saving.received.is_none() && saving.in_flight.is_none_or(|piece| piece.own) {
+            saving.restore = None;
+        }
+    }
+
     pub(super) fn handle_snapshot_saved(&mut self, zxid: Zxid, offset: u64) {
         let in_flight = self.saving.in_flight.take_if(|piece| piece.zxid == zxid && piece.offset == offset);
         let Some(piece) = in_flight else { return };

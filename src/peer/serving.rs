@@ -5,10 +5,14 @@ use crate::types::{ClientId, Epoch, ErrorCode, Found, Read, Refusal, Zxid};
 
 use super::clients::{Body, Connecting, Pending};
 use super::forward::{Back, Forward, ForwardedWrite, Word};
+use super::size::weigh;
 use super::{
     Answer, ClientRequest, CloseReason, Connect, Connected, Output, Peer, PeerEvent, ReadLevel, Reply,
     Request,
 };
+
+/// How many sessions one message says of that they were heard from.
+const TOUCHES: usize = 100_000;
 
 impl Peer {
     pub(super) fn serve(&mut self, epoch: Epoch) {
@@ -36,10 +40,9 @@ impl Peer {
     /// Twice per tick: tell the leader who was heard from; as a leader, remove what is due.
     pub(super) fn tick(&mut self) {
         self.next_tick = Some(self.now.time + self.config.timing.tick / 2);
-        let heard = self.clients.take_heard();
-        if !heard.is_empty() {
+        for heard in self.clients.take_heard().chunks(TOUCHES) {
             // A link that is gone tells so by itself.
-            let _lost_with_the_link = self.ask_leader(Forward::Touch(heard));
+            let _lost_with_the_link = self.ask_leader(Forward::Touch(heard.to_vec()));
         }
         self.reap();
     }
@@ -85,21 +88,21 @@ impl Peer {
         }
         let session = client.caller.session;
         let forward = match request {
-            Request::Write { write, number: request } => {
-                let number = client.push(tag, Body::Write(None));
-                let identities = client.caller.identities.clone();
-                Some(Forward::Write(ForwardedWrite {
-                    client: id,
-                    number,
-                    session,
-                    identities,
-                    write,
-                    request,
-                }))
-            }
+            Request::Write { write, number: request } => match weigh(&write, &client.caller.identities) {
+                Ok(weight) => {
+                    let number = client.push(tag, Body::Write(None));
+                    let identities = client.caller.identities.clone();
+                    let write = ForwardedWrite { client: id, number, session, identities, write, request };
+                    Some((Forward::Write(write), weight))
+                }
+                Err(refusal) => {
+                    client.push(tag, Body::Ready(Err(refusal)));
+                    None
+                }
+            },
             Request::CloseSession => {
                 let number = client.push(tag, Body::Close(None));
-                Some(Forward::Close { client: id, number, session })
+                Some((Forward::Close { client: id, number, session }, 0))
             }
             Request::Read { read, level: ReadLevel::Local, watch } => {
                 let reply = self.look(id, &read, watch).map(Answer::Found);
@@ -124,14 +127,19 @@ impl Peer {
                 None
             }
             Request::AddIdentity(identity) => {
-                if !client.caller.identities.contains(&identity) {
-                    client.caller.identities.push(identity);
-                }
-                client.push(tag, Body::Done);
+                let identities = &mut client.caller.identities;
+                let known = identities.contains(&identity);
+                let answer = if known || identities.len() < self.config.limits.identities_per_client {
+                    identities.extend((!known).then_some(identity));
+                    Ok(Answer::Done)
+                } else {
+                    Err(ErrorCode::Throttled.into())
+                };
+                client.push(tag, Body::Ready(answer));
                 None
             }
             Request::Ping => {
-                client.push(tag, Body::Done);
+                client.push(tag, Body::Ready(Ok(Answer::Done)));
                 None
             }
             Request::WhoAmI => {
@@ -140,6 +148,10 @@ impl Peer {
             }
         };
         self.clients.hear(session);
+        let forward = forward.and_then(|(forward, weight)| self.clients.keep_back(id, forward, weight));
+        if self.clients.kept_back() > self.config.limits.outstanding_len {
+            return self.close(id, CloseReason::Overloaded);
+        }
         match forward.map(|forward| self.ask_leader(forward)) {
             Some(false) => self.close(id, CloseReason::NotServing),
             Some(true) | None => self.advance(id),
@@ -164,7 +176,8 @@ impl Peer {
                     (applied, self.look(id, &read, watch).map(Answer::Found).map_err(Refusal::from))
                 }
                 Body::Watch(request) => (applied, self.change_watches(id, request).map_err(Refusal::from)),
-                Body::Sync { .. } | Body::Done => (applied, Ok(Answer::Done)),
+                Body::Sync { .. } => (applied, Ok(Answer::Done)),
+                Body::Ready(answer) => (applied, answer),
                 Body::WhoAmI => {
                     let identities = self.clients.get(id).map(|client| client.caller.identities.clone());
                     (applied, Ok(Answer::Identities(identities.unwrap_or_default())))
@@ -234,6 +247,11 @@ impl Peer {
         {
             *confirmed = true;
             self.advance(id);
+            while let Some(forward) = self.clients.let_go(id) {
+                if !self.ask_leader(forward) {
+                    return self.close(id, CloseReason::NotServing);
+                }
+            }
         }
     }
 
@@ -244,11 +262,11 @@ impl Peer {
     }
 
     fn deny(&mut self, id: ClientId, number: u64, code: ErrorCode) {
-        let zxid = self.state.applied;
         if let Some(pending) = self.clients.get_mut(id).and_then(|client| client.pending(number))
-            && let Body::Write(outcome @ None) | Body::Close(outcome @ None) = &mut pending.body
+            && matches!(pending.body, Body::Write(None) | Body::Close(None))
         {
-            *outcome = Some((zxid, Err(code.into())));
+            // Its position is that of the state in which it is answered: those before it may be applied by then.
+            pending.body = Body::Ready(Err(code.into()));
             self.advance(id);
         }
         match code {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 
+use super::record::Record;
 use crate::peer::{
     Answer, ClientRequest, CloseReason, Connect, Connected, Ensemble, Input, Message, Output, Peer,
     PeerConfig, PeerEvent, ReadLevel, Request, Role, StateRestore, Status,
@@ -13,7 +14,7 @@ use crate::peer::{
 use crate::storage::{MemoryStorage, Storage};
 use crate::types::{
     Acl, ClientId, ClusterId, CreateMode, Expected, Found, Now, Password, PersistId, Read, Refusal, ServerId,
-    SessionId, Time, WallTime, WatchEvent, Write, Written, ZnodePath, Zxid,
+    SessionId, Standing, Time, WallTime, WatchEvent, Write, Written, ZnodePath, Zxid,
 };
 
 const LATENCY: Duration = Duration::from_millis(1);
@@ -37,6 +38,11 @@ pub(super) struct Cluster {
     cut: BTreeSet<(ServerId, ServerId)>,
     pub(super) clients: BTreeMap<ClientId, TestClient>,
     pub(super) events: Vec<(ServerId, PeerEvent)>,
+    pub(super) record: Record,
+    /// Servers whose storage says at their next start that it may have lost something.
+    pub(super) suspects: BTreeSet<ServerId>,
+    /// How long a write takes to become durable.
+    pub(super) disk_latency: Duration,
     seed: u64,
 }
 
@@ -56,6 +62,7 @@ pub(super) struct TestClient {
     /// Replies and events in the order in which they came.
     pub(super) heard: Vec<Heard>,
     next_tag: u64,
+    latest: Zxid,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +90,9 @@ impl Cluster {
             cut: BTreeSet::new(),
             clients: BTreeMap::new(),
             events: Vec::new(),
+            record: Record::default(),
+            suspects: BTreeSet::new(),
+            disk_latency: DISK,
             seed: 1,
         }
     }
@@ -127,7 +137,10 @@ impl Cluster {
 
     pub(super) fn start(&mut self, server: ServerId) {
         let disk = self.disk(server);
-        let recovered = block_on(disk.recover()).unwrap();
+        let mut recovered = block_on(disk.recover()).unwrap();
+        if self.suspects.remove(&server) {
+            recovered.standing = Standing::Suspect("it was empty".to_owned());
+        }
         let life = self.lives.entry(server).or_default();
         *life += 1;
         let mut seed = [0; 32];
@@ -151,6 +164,12 @@ impl Cluster {
         let peer = Peer::new(config, recovered, state, self.clock()).unwrap();
         self.peers.insert(server, peer);
         self.drain(server);
+    }
+
+    /// The disk is replaced by an empty one.
+    pub(super) fn replace_disk(&mut self, server: ServerId) {
+        self.disks.remove(&server);
+        self.suspects.insert(server);
     }
 
     /// The process ends; what was durable stays.
@@ -187,6 +206,10 @@ impl Cluster {
 
     pub(super) fn status(&self, server: ServerId) -> Status {
         self.peers[&server].status(self.clock())
+    }
+
+    pub(super) fn runs(&self, server: ServerId) -> bool {
+        self.peers.contains_key(&server)
     }
 
     pub(super) fn role(&self, server: ServerId) -> Role {
@@ -300,10 +323,11 @@ impl Cluster {
         let life = self.lives[&server];
         let disk = self.disk(server);
         while let Some(output) = self.peers.get_mut(&server).and_then(Peer::poll_output) {
+            self.record.note(self.now, server, &output);
             match output {
                 Output::Persist { id, batch } => {
                     block_on(disk.write(batch)).unwrap();
-                    self.later(DISK, Happening::Persisted { server, life, id });
+                    self.later(self.disk_latency, Happening::Persisted { server, life, id });
                 }
                 Output::Send { to, message, .. } => {
                     let message = Box::new(message);
@@ -332,6 +356,8 @@ impl Cluster {
                 Output::Reply(reply) => {
                     let client = self.clients.entry(reply.client).or_default();
                     client.heard.push(Heard::Reply(reply.tag));
+                    assert!(reply.zxid >= client.latest, "{reply:?} goes back from {}", client.latest);
+                    client.latest = reply.zxid;
                     assert!(client.replies.insert(reply.tag, (reply.zxid, reply.result)).is_none());
                 }
                 Output::Watch { client, event } => {

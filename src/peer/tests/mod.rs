@@ -1,5 +1,11 @@
+mod bounds;
 mod cluster;
 mod mission;
+mod observers;
 mod order;
+mod record;
+mod replay;
+mod scenarios;
 mod sessions;
 mod snapshots;
+mod transcripts;

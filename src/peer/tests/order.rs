@@ -21,7 +21,7 @@ fn data(answer: &Result<Answer, crate::types::Refusal>) -> &[u8] {
 }
 
 #[test]
-fn answers_come_in_the_order_of_requests() {
+fn scn_43_answers_come_in_the_order_of_requests() {
     let mut cluster = Cluster::running(3);
     for server in [1, 2, 3] {
         let client = cluster.connect(sid(server));
@@ -201,4 +201,39 @@ fn a_watch_resumed_from_a_zxid_replays_what_it_missed() {
     assert!(
         matches!(cluster.ask(client, resume(since)), Ok(Answer::Compacted { through }) if through > since)
     );
+}
+
+#[test]
+fn a_read_does_not_see_what_its_own_client_wrote_behind_it() {
+    for level in [ReadLevel::Session, ReadLevel::Linearizable] {
+        for server in [1, 2, 3] {
+            let mut cluster = Cluster::running(3);
+            // So fast that a write can be done before a leader is confirmed.
+            cluster.disk_latency = Duration::ZERO;
+            let client = cluster.connect(sid(server));
+            cluster.create(client, "/r", CreateMode::PERSISTENT);
+            let mut tags = Vec::new();
+            for _ in 0..5 {
+                cluster.ask(client, write(set("/r", "before"))).unwrap();
+                let seen = cluster.send(client, get("/r", level));
+                cluster.send(client, write(set("/r", "after")));
+                let then = cluster.send(client, get("/r", level));
+                cluster.send(client, write(set("/r", "last")));
+                cluster.ask(client, Request::Sync).unwrap();
+                tags.push((seen, then));
+            }
+            for (seen, then) in tags {
+                assert_eq!(
+                    data(&cluster.clients[&client].replies[&seen].1),
+                    b"before",
+                    "{level:?} at {server}"
+                );
+                assert_eq!(
+                    data(&cluster.clients[&client].replies[&then].1),
+                    b"after",
+                    "{level:?} at {server}"
+                );
+            }
+        }
+    }
 }

@@ -135,3 +135,21 @@ fn scn_60_expiry_and_reconnect_race_to_one_end() {
         let _watches_nothing = observer;
     }
 }
+
+#[test]
+fn a_client_that_sends_more_behind_the_end_of_its_session_is_told_of_the_end() {
+    let mut cluster = Cluster::running(3);
+    for server in [1, 2, 3] {
+        let client = cluster.connect(sid(server));
+        let before =
+            cluster.send(client, write(create(&format!("/before-{server}"), CreateMode::PERSISTENT)));
+        let close = cluster.send(client, Request::CloseSession);
+        cluster.send(client, write(create("/behind", CreateMode::PERSISTENT)));
+        cluster.send(client, Request::Sync);
+        cluster.run_until("closed", |c| c.clients[&client].closed.is_some());
+        let known = &cluster.clients[&client];
+        assert_eq!(known.closed, Some(CloseReason::ClosedByClient));
+        assert!(known.replies[&before].1.is_ok() && known.replies[&close].1.is_ok());
+        assert_eq!(known.replies.len(), 2);
+    }
+}
