@@ -108,12 +108,17 @@ impl Leading {
         session: SessionId,
         request: NumberedRequest,
     ) -> Numbering {
-        let proposed = self.numbered.get(&session).is_some_and(|largest| request.id <= *largest);
-        if proposed || !matches!(state.sessions.seen(session, request.id), Seen::New) {
+        if self.is_repeated(state, session, request.id) {
             return Numbering::Repeated;
         }
         self.numbered.insert(session, request.id);
         Numbering::New
+    }
+
+    /// Whether a write of this number has been executed or proposed.
+    pub(super) fn is_repeated(&self, state: &State, session: SessionId, id: RequestId) -> bool {
+        self.numbered.get(&session).is_some_and(|largest| id <= *largest)
+            || !matches!(state.sessions.seen(session, id), Seen::New)
     }
 
     pub(super) fn open(&mut self, session: SessionId, timeout_millis: u32, password: Password) {

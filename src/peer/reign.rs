@@ -136,7 +136,14 @@ impl Peer {
         if !leading.is_owner(session, from, client) {
             return Err(ErrorCode::SessionMoved);
         }
-        let zxid = self.vacant_zxid().ok_or(ErrorCode::Throttled)?;
+        // "Too many wait" says that nothing was changed; of a write that is sent again that may not be true any
+        // more. With no zxid left for it nothing is said: the reign is over, and it will be sent once more.
+        let zxid = if request.is_some_and(|r| leading.is_repeated(&self.state, session, r.id)) {
+            let Some(zxid) = self.zab.next_zxid() else { return Ok(()) };
+            zxid
+        } else {
+            self.vacant_zxid().ok_or(ErrorCode::Throttled)?
+        };
         let leading = self.leading.as_mut().ok_or(ErrorCode::Throttled)?;
         let repeated =
             request.is_some_and(|r| leading.number(&self.state, session, r) == Numbering::Repeated);

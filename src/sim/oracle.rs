@@ -231,7 +231,7 @@ impl Replica {
                 }
                 counters.reads += 1;
                 if *watch && judged {
-                    self.watches.read(reply.client, read, found.is_ok());
+                    self.watches.read(reply.client, read, &found);
                 }
             }
             Request::Watch(watch) => {

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::peer::WatchRequest;
 use crate::tree::Tree;
 use crate::types::{
-    Acl, Change, ChangeKind, ClientId, Identity, Permissions, Read, RequestPath, WatchEvent, WatchEventKind,
-    WatchMode, WatchTarget, Zxid,
+    Acl, Change, ChangeKind, ClientId, ErrorCode, Found, Identity, Permissions, Read, RequestPath,
+    WatchEvent, WatchEventKind, WatchMode, WatchTarget, Zxid,
 };
 
 /// What the watches of one server's clients must tell: a plain list of registrations, run over every change. (ZooKeeper:
@@ -39,11 +39,12 @@ impl WatchOracle {
     }
 
     /// A read was answered, and asked for a watch.
-    pub(super) fn read(&mut self, client: ClientId, read: &Read, found: bool) {
-        let (path, kind) = match read {
-            Read::Get { path } if found => (path, Kind::Data),
-            Read::Exists { path } => (path, Kind::Data),
-            Read::Children { path } if found => (path, Kind::Child),
+    pub(super) fn read(&mut self, client: ClientId, read: &Read, found: &Result<Found, ErrorCode>) {
+        let (path, kind) = match (read, found) {
+            (Read::Get { path }, Ok(_)) | (Read::Exists { path }, Ok(_) | Err(ErrorCode::NoNode)) => {
+                (path, Kind::Data)
+            }
+            (Read::Children { path }, Ok(_)) => (path, Kind::Child),
             _ => return,
         };
         self.add(client, path, kind);

@@ -69,7 +69,7 @@ impl Default for WorldConfig {
 
 /// Servers, clients, their network, disks and clocks, in one thread, on virtual time, from one seed.
 ///
-/// The servers run the production [`Node`] over the production codec; clients are the
+/// The servers run the production [`Node`](crate::node::Node) over the production codec; clients are the
 /// production [`Client`](crate::client::Client). What is simulated is what they stand on. All that happens repeats exactly from the
 /// seed, so a test that failed once fails again, and can be traced.
 ///
