@@ -37,7 +37,7 @@ pub struct ClientDriver {
     server: usize,
     /// Attempts in a row that came to nothing.
     failures: u32,
-    /// When a server was last heard from.
+    /// When a server last spoke for the session.
     heard: Time,
     /// When something was last sent.
     sent: Time,
@@ -111,7 +111,10 @@ impl ClientDriver {
             let Poll::Ready(delivery) = deliveries.poll_next_unpin(context) else {
                 return Ok(taken > 0);
             };
-            self.heard = now;
+            // A server that only refuses says nothing of the session: without a quorum nobody keeps it alive.
+            if !matches!(delivery, Some(Delivery::Closed(_)) | None) {
+                self.heard = now;
+            }
             let verdict = match delivery {
                 Some(Delivery::Connected(connected)) => {
                     let verdict = self.session.connected(&connected);

@@ -140,6 +140,26 @@ fn a_client_that_reaches_nobody_declares_its_session_expired_by_itself() {
 }
 
 #[test]
+fn scn_58_a_client_whose_server_has_lost_the_quorum_declares_its_session_expired_too() {
+    let mut world = World::new();
+    let mut link = world.attach();
+    link.close(CloseReason::NotServing);
+    let mut waited = Duration::ZERO;
+    while world.client.state() != SessionState::Expired {
+        assert!(
+            waited < TIMEOUT * 4 / 3 + Duration::from_millis(10),
+            "its server goes on refusing, and it never learns"
+        );
+        world.advance(Duration::from_millis(10));
+        waited += Duration::from_millis(10);
+        if let Some((_, mut link)) = world.attempt(0) {
+            link.close(CloseReason::NotServing);
+        }
+    }
+    assert!(waited >= TIMEOUT * 4 / 3);
+}
+
+#[test]
 fn a_client_that_never_had_a_session_goes_on_trying() {
     let mut world = World::new();
     let write = world.issue(world.client.set("/a", "x"));
