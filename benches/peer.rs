@@ -51,7 +51,7 @@ impl Trio {
             Self { peers, now, answered: 0, connected: false, tag: 0, at: if at_leader { 2 } else { 0 } };
         for _ in 0..1_000 {
             trio.run();
-            trio.now.time = trio.now.time + std::time::Duration::from_millis(10);
+            trio.now.time += std::time::Duration::from_millis(10);
             let now = trio.now;
             trio.peers.iter_mut().for_each(|peer| peer.handle_timeout(now));
         }

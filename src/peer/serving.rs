@@ -42,7 +42,7 @@ impl Peer {
         self.next_tick = Some(self.now.time + self.config.timing.tick / 2);
         for heard in self.clients.take_heard().chunks(TOUCHES) {
             // A link that is gone tells so by itself.
-            let _lost_with_the_link = self.ask_leader(Forward::Touch(heard.to_vec()));
+            let _lost_with_the_link = self.tell_leader(Forward::Touch(heard.to_vec()));
         }
         self.reap();
     }
@@ -64,7 +64,7 @@ impl Peer {
         // Random, so that a transaction of an earlier life of this server is never taken for an answer.
         let number = self.rng.next_u64();
         self.clients.await_session(client, Connecting { number, identities });
-        let asked = self.ask_leader(match resume {
+        let asked = self.tell_leader(match resume {
             Some((session, password)) => Forward::Resume { client, session, password },
             None => Forward::Open { client, number, timeout_millis },
         });
@@ -152,7 +152,7 @@ impl Peer {
         if self.clients.kept_back() > self.config.limits.outstanding_len {
             return self.close(id, CloseReason::Overloaded);
         }
-        match forward.map(|forward| self.ask_leader(forward)) {
+        match forward.map(|forward| self.tell_leader(forward)) {
             Some(false) => self.close(id, CloseReason::NotServing),
             Some(true) | None => self.advance(id),
         }
@@ -229,7 +229,7 @@ impl Peer {
     pub(super) fn ask_for_index(&mut self) {
         if let Some(token) = self.gathering.take() {
             // A link that is gone tells so by itself, and then every client is detached.
-            let _lost_with_the_link = self.ask_leader(Forward::ReadIndex { token });
+            let _lost_with_the_link = self.tell_leader(Forward::ReadIndex { token });
         }
     }
 
@@ -248,7 +248,7 @@ impl Peer {
             *confirmed = true;
             self.advance(id);
             while let Some(forward) = self.clients.let_go(id) {
-                if !self.ask_leader(forward) {
+                if !self.tell_leader(forward) {
                     return self.close(id, CloseReason::NotServing);
                 }
             }
@@ -277,7 +277,7 @@ impl Peer {
     }
 
     /// Sends a request to the leader, or heeds it where that is this server. Whether there is one.
-    fn ask_leader(&mut self, forward: Forward) -> bool {
+    fn tell_leader(&mut self, forward: Forward) -> bool {
         if self.leading.is_some() {
             self.heed_forward(self.config.server, forward);
             return true;

@@ -16,7 +16,8 @@ pub struct State {
 /// What applying one transaction came to.
 #[derive(Debug)]
 pub(super) struct Applied {
-    /// The position to answer with: that of the transaction, or of the first one where it is a repetition.
+    /// The position to answer with. For a repetition too it is that of the transaction at hand, not of the first one: a
+    /// client is never shown a position before one that it has seen.
     pub(super) zxid: Zxid,
     pub(super) result: Result<Written, Refusal>,
 }
@@ -74,7 +75,7 @@ impl State {
             return forgotten;
         };
         match self.sessions.seen(transaction.session, request.id) {
-            Seen::Answered(recorded) => Applied { zxid: recorded.zxid, result: recorded.answer.clone() },
+            Seen::Answered(recorded) => Applied { zxid, result: recorded.answer.clone() },
             Seen::New | Seen::Forgotten => forgotten,
         }
     }
