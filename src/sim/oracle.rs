@@ -77,11 +77,25 @@ impl Oracle {
             }
             Input::Request(request) => {
                 if let Some(client) = replica.clients.get_mut(&request.client) {
+                    if let Request::AddIdentity(identity) = &request.request {
+                        client.caller.identities.push(identity.clone());
+                    }
                     client.asked.push_back((request.tag, request.request.clone()));
                 }
             }
             Input::Disconnect(client) => replica.forget(*client),
             _ => {}
+        }
+    }
+
+    /// The server has applied everything up to `zxid`. Who hears of it was decided now, by what clients had proved to be.
+    pub(super) fn applied(&self, at: Time, server: ServerId, zxid: Zxid, checker: &Checker) {
+        let mut state = self.lock();
+        let replica = state.replica(server);
+        let judged = checker.with_cluster(|cluster| replica.advance(server, zxid, cluster));
+        drop(state);
+        if let Err((invariant, what)) = judged {
+            checker.fail(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
         }
     }
 
@@ -238,11 +252,6 @@ impl Replica {
                 self.advance(server, reply.zxid, cluster)?;
                 if reply.result.is_ok() && !matches!(reply.result, Ok(Answer::Compacted { .. })) {
                     self.watches.asked(reply.client, &caller.identities, watch, &self.tree)?;
-                }
-            }
-            Request::AddIdentity(identity) => {
-                if let Some(client) = self.clients.get_mut(&reply.client).filter(|_| reply.result.is_ok()) {
-                    client.caller.identities.push(identity.clone());
                 }
             }
             _ => {}
