@@ -61,5 +61,6 @@ impl Observer for Eye {
             )
         });
         self.checker.see(self.executor.now(), self.server, &Seen::Status(status));
+        self.oracle.applied(self.executor.now(), self.server, status.applied, &self.checker);
     }
 }

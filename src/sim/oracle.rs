@@ -81,11 +81,25 @@ impl Oracle {
                     checker.fail(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
                 }
                 if let Some(client) = replica.clients.get_mut(&request.client) {
+                    if let Request::AddIdentity(identity) = &request.request {
+                        client.caller.identities.push(identity.clone());
+                    }
                     client.asked.push_back((request.tag, request.request.clone()));
                 }
             }
             Input::Disconnect(client) => replica.forget(*client),
             _ => {}
+        }
+    }
+
+    /// The server has applied everything up to `zxid`. Who hears of it was decided now, by what clients had proved to be.
+    pub(super) fn applied(&self, at: Time, server: ServerId, zxid: Zxid, checker: &Checker) {
+        let mut state = self.lock();
+        let replica = state.replica(server);
+        let judged = checker.with_cluster(|cluster| replica.advance(server, zxid, cluster));
+        drop(state);
+        if let Err((invariant, what)) = judged {
+            checker.fail(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
         }
     }
 
