@@ -30,7 +30,7 @@ impl Observer for Eye {
             Input::Persisted(id) => self.note("persisted", &[id.number()], || format!("{id:?}")),
             input => self.note("input", &[], || format!("{input:?}")),
         }
-        self.oracle.input(self.executor.now(), self.server, input, &self.checker);
+        self.oracle.input(self.server, input);
     }
 
     fn output(&self, _now: Now, output: &Output) {

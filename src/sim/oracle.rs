@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::codec;
-use crate::peer::{Answer, ClientRequest, Input, Limits, Output, ReadLevel, Reply, Request, WatchRequest};
+use crate::peer::{Answer, Input, Limits, Output, ReadLevel, Reply, Request, WatchRequest};
 use crate::tree::{Tree, TreeLimits};
 use crate::types::{
     Caller, Change, ClientId, Identity, ServerId, SessionId, Time, Transaction, Txn, WatchEvent, Zxid,
@@ -67,7 +67,7 @@ impl Oracle {
         self.lock().counters
     }
 
-    pub(super) fn input(&self, at: Time, server: ServerId, input: &Input, checker: &Checker) {
+    pub(super) fn input(&self, server: ServerId, input: &Input) {
         let mut state = self.lock();
         let replica = state.replica(server);
         match input {
@@ -76,10 +76,6 @@ impl Oracle {
                 replica.clients.insert(connect.client, Attached { caller, asked: VecDeque::new() });
             }
             Input::Request(request) => {
-                let judged = checker.with_cluster(|cluster| replica.prove(server, request, cluster));
-                if let Err((invariant, what)) = judged {
-                    checker.fail(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
-                }
                 if let Some(client) = replica.clients.get_mut(&request.client) {
                     if let Request::AddIdentity(identity) = &request.request {
                         client.caller.identities.push(identity.clone());
@@ -97,6 +93,7 @@ impl Oracle {
         let mut state = self.lock();
         let replica = state.replica(server);
         let judged = checker.with_cluster(|cluster| replica.advance(server, zxid, cluster));
+        let judged = judged.and_then(|()| replica.watches.none_left(zxid));
         drop(state);
         if let Err((invariant, what)) = judged {
             checker.fail(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
@@ -161,18 +158,6 @@ impl Replica {
     fn forget(&mut self, client: ClientId) {
         self.clients.remove(&client);
         self.watches.forget(client);
-    }
-
-    /// An identity counts from the moment it arrives, whenever it is answered: what was applied before then was told, or
-    /// not told, without it.
-    fn prove(&mut self, server: ServerId, request: &ClientRequest, cluster: &Cluster) -> Judged {
-        let Request::AddIdentity(identity) = &request.request else { return Ok(()) };
-        let applied = cluster.servers.get(&server).and_then(|view| view.status.as_ref()).map(|s| s.applied);
-        self.advance(server, applied.unwrap_or(Zxid::ZERO), cluster)?;
-        if let Some(client) = self.clients.get_mut(&request.client) {
-            client.caller.identities.push(identity.clone());
-        }
-        Ok(())
     }
 
     /// Replays what is committed up to `zxid`, as the history of this server has it, and expects the events of it.

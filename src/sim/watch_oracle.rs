@@ -180,6 +180,11 @@ impl WatchOracle {
         }
     }
 
+    /// The server has told all that it had to tell: nobody may still be waiting to be told of `zxid` or before.
+    pub(super) fn none_left(&self, zxid: Zxid) -> Judged {
+        self.clients.keys().try_for_each(|client| self.none_before(*client, zxid))
+    }
+
     fn add(&mut self, client: ClientId, path: &RequestPath, kind: Kind) {
         self.watching(client).watches.insert((path.as_str().to_owned(), kind));
     }
