@@ -23,6 +23,8 @@ struct State {
     /// The session of each connection, and the last event and the last reply that came on it.
     attached: BTreeMap<u64, Attached>,
     sessions: BTreeMap<SessionId, Known>,
+    /// The newest connection of each client.
+    latest: BTreeMap<u64, u64>,
 }
 
 struct Attached {
@@ -56,11 +58,15 @@ impl SessionCheck {
         Self { checker, state: Arc::new(Mutex::new(State::default())) }
     }
 
-    /// The number of a new connection.
-    pub(super) fn connection(&self) -> u64 {
+    /// The number of a new connection of a client. It has left the one before it.
+    pub(super) fn connection(&self, client: u64) -> u64 {
         let mut state = self.lock();
         state.connections += 1;
-        state.connections
+        let number = state.connections;
+        if let Some(left) = state.latest.insert(client, number) {
+            state.attached.remove(&left);
+        }
+        number
     }
 
     /// A client asks to be attached.
@@ -86,6 +92,10 @@ impl SessionCheck {
 
     /// Something reaches a client.
     pub(super) fn delivered(&self, at: Time, client: u64, connection: u64, delivery: &Delivery) {
+        // What is still on its way on a connection that the client has left reaches nobody.
+        if self.lock().latest.get(&client) != Some(&connection) {
+            return;
+        }
         if let Err((invariant, what)) = self.lock().judge(client, connection, delivery) {
             self.violated(at, client, invariant, what);
         }
