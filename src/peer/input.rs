@@ -77,7 +77,8 @@ pub struct Connect {
 pub struct ClientRequest {
     /// Who asks.
     pub client: ClientId,
-    /// The client's own number for it, which the reply repeats. Replies come in the order of requests.
+    /// The client's own number for it, which the reply repeats. Replies come in the order of requests, but for
+    /// those to [`Local`](ReadLevel::Local) reads, which wait for nothing.
     pub tag: u64,
     /// What is asked.
     pub request: Request,
