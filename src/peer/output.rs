@@ -123,7 +123,7 @@ pub struct Reply {
     pub client: ClientId,
     /// The client's number for the request.
     pub tag: u64,
-    /// For a write its own position, for a read the position of the state that was read.
+    /// For a write its own position, or that of its repetition; for a read the position of the state that was read.
     pub zxid: Zxid,
     /// What came of it.
     pub result: Result<Answer, Refusal>,

@@ -128,6 +128,7 @@ fn run(seed: u64, seen: &mut BTreeSet<&'static str>) {
                 StandDown::CounterSpent => "counter spent",
                 StandDown::LeaderSilent => "leader silent",
                 StandDown::LeaderGone => "leader gone",
+                StandDown::LeaderVanished => "leader vanished",
                 other => panic!("seed {seed}: {other:?}"),
             });
         }
