@@ -94,6 +94,17 @@ fn every_room_is_in_the_table() {
 }
 
 #[test]
+fn every_room_says_its_layer() {
+    for (room, layer) in ROOMS {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let file = src.join(format!("{room}.rs"));
+        let file = if file.exists() { file } else { src.join(room).join("mod.rs") };
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with(&format!("//! Layer {layer}: ")), "{} is of layer {layer}", file.display());
+    }
+}
+
+#[test]
 fn a_room_imports_only_from_lower_layers() {
     for (room, layer) in ROOMS {
         for path in sources(room) {

@@ -1,4 +1,4 @@
-//! Layer 5: [`Client`], what application code calls.
+//! Layer 7: [`Client`], what application code calls.
 //!
 //! A client keeps one session with the quorum, through whichever of its servers is there. What it promises:
 //!

@@ -1,4 +1,4 @@
-//! Layer 2: who shall lead. Fast leader election, as ZooKeeper has it, with four rules of our own.
+//! Layer 3: who shall lead. Fast leader election, as ZooKeeper has it, with four rules of our own.
 //!
 //! # How an election goes
 //!

@@ -1,4 +1,4 @@
-//! Layer 5: [`Node`], one server of an ensemble, driven.
+//! Layer 6: [`Node`], one server of an ensemble, driven.
 //!
 //! [`Node::start`] takes a [`Transport`], a [`Storage`] and a [`Clock`] and gives a handle and a future. The
 //! future is the server: spawn it on any executor, or block on it. It owns the

@@ -1,4 +1,4 @@
-//! Layer 3: [`Peer`], the one composition of all the parts: the machine that a host drives.
+//! Layer 4: [`Peer`], the one composition of all the parts: the machine that a host drives.
 //!
 //! | file | what of the peer is in it |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Layer 1: which sets of servers are enough to decide.
+//! Layer 2: which sets of servers are enough to decide.
 //!
 //! A [`Quorum`] names the voters and says which sets of them are quorums. Any two quorums of one system share a
 //! voter that counts, and every set that contains a quorum is one: all safety of ZAB rests on these two.

@@ -1,4 +1,4 @@
-//! Layer 1: sessions. The replicated table of them, and what only a leader keeps: when each expires and which
+//! Layer 2: sessions. The replicated table of them, and what only a leader keeps: when each expires and which
 //! connection owns it.
 //!
 //! The room closes no znodes and sends nothing: it says which sessions have expired, and a transaction of the

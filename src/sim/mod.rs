@@ -1,4 +1,4 @@
-//! Layer 6: the deterministic simulator. Servers, observers and clients in one thread, on virtual time, from one seed.
+//! Layer 8: the deterministic simulator. Servers, observers and clients in one thread, on virtual time, from one seed.
 //!
 //! A [`World`] runs the production [`Node`](crate::node::Node), codec, file storage and
 //! [`Client`](crate::client::Client). What they stand on is simulated: the network between servers, the way from

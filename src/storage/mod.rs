@@ -1,4 +1,4 @@
-//! Layer 4: where the durable state lives.
+//! Layer 5: where the durable state lives.
 //!
 //! [`FileStorage`] keeps it in files, [`MemoryStorage`] as long as the process lives. Whoever writes another one
 //! implements [`Storage`] and runs [`conformance::check`]; whoever has only another kind of disk implements

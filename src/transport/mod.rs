@@ -1,4 +1,4 @@
-//! Layer 4: how servers reach each other.
+//! Layer 5: how servers reach each other.
 //!
 //! There are two: the [`Hub`], for servers in one process, and, with the feature `tokio`, TCP with mutual TLS
 //! (`transport::tcp`). A service that has connections between its instances already can carry the frames on those instead:

@@ -1,4 +1,4 @@
-//! Layer 1: the znode tree, as a pure state machine.
+//! Layer 2: the znode tree, as a pure state machine.
 //!
 //! A write takes two steps. The leader *prepares* it: it judges the request against the tree and against everything
 //! that it proposed but that is not yet applied ([`Outstanding`]), and makes a [`Txn`](crate::types::Txn) of it or

@@ -1,4 +1,4 @@
-//! Layer 1: watches. What the clients of this server want to hear of, and which of it they hear.
+//! Layer 2: watches. What the clients of this server want to hear of, and which of it they hear.
 //!
 //! The rules are ZooKeeper's: a *data* table and a *child* table of one-shot watches, and lasting watches, which
 //! stand in both (persistent) or in the data table alone (recursive). A change is looked up in one table after

@@ -1,4 +1,4 @@
-//! Layer 2: ZAB, the broadcast that keeps the histories of all servers one.
+//! Layer 3: ZAB, the broadcast that keeps the histories of all servers one.
 //!
 //! [`Zab`] is the machine of one server. It is told which role to play, and then plays it: a leader discovers a
 //! new epoch with a quorum, brings learners level and broadcasts; a follower joins, is brought level, logs and
