@@ -152,9 +152,24 @@ impl Serialize for ZnodePath {
 /// Validates: bytes from a peer or a file never become a path that the tree could not hold.
 impl<'de> Deserialize<'de> for ZnodePath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let path = Box::<str>::deserialize(deserializer)?;
+        let path = deserializer.deserialize_str(Text)?;
         validate(&path).map_err(serde::de::Error::custom)?;
-        Ok(Self(Arc::from(path)))
+        Ok(Self(path))
+    }
+}
+
+/// Reads a text into one allocation.
+struct Text;
+
+impl serde::de::Visitor<'_> for Text {
+    type Value = Arc<str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a path")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Arc<str>, E> {
+        Ok(Arc::from(text))
     }
 }
 
@@ -163,7 +178,7 @@ impl<'de> Deserialize<'de> for ZnodePath {
 /// It stays raw as far as the tree because ZooKeeper judges it late: a create below a missing parent is
 /// `NoNode` even where the name itself is invalid, and the prefix of a sequential node (`/locks/`) is
 /// only complete once its number is appended.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RequestPath(Arc<str>);
 
 impl RequestPath {
@@ -187,6 +202,12 @@ impl RequestPath {
     pub fn parse(&self) -> Result<ZnodePath, PathError> {
         validate(&self.0)?;
         Ok(ZnodePath(Arc::clone(&self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text).map(Self)
     }
 }
 
