@@ -34,8 +34,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use thiserror::Error;
 
+use crate::codec::Encoder;
 use crate::election::Election;
-use crate::types::{ClientId, Now, Recovered, SeededRng, Time, Zxid};
+use crate::types::{Change, ClientId, Now, Recovered, SeededRng, Time, Zxid};
 use crate::watch::{RecentChanges, Watches};
 use crate::zab::Zab;
 
@@ -77,6 +78,8 @@ pub struct Peer {
     clients: Clients,
     watches: Watches,
     recent: RecentChanges,
+    /// What the transaction at hand changes; empty between two.
+    changes: Vec<Change>,
     /// Words of the leader that wait for a position to be applied.
     backs: VecDeque<Back>,
     /// Requests that wait for the answer to a question about the read index, by its token.
@@ -89,6 +92,7 @@ pub struct Peer {
     digests: VecDeque<(Zxid, u64)>,
     next_tick: Option<Time>,
     rng: SeededRng,
+    encoder: Encoder,
     outputs: VecDeque<Output>,
 }
 
@@ -145,6 +149,7 @@ impl Peer {
             clients: Clients::default(),
             watches: Watches::new(),
             recent,
+            changes: Vec::new(),
             backs: VecDeque::new(),
             asked: BTreeMap::new(),
             gathering: None,
@@ -153,6 +158,7 @@ impl Peer {
             digests: VecDeque::new(),
             next_tick: None,
             rng,
+            encoder: Encoder::new(),
             config,
             outputs: VecDeque::new(),
         };

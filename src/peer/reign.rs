@@ -1,6 +1,5 @@
 //! What only a leader does: judge writes, expire sessions, remove nodes that are due.
 
-use crate::codec;
 use crate::session::negotiate;
 use crate::types::{
     Caller, ClientId, ErrorCode, NumberedRequest, Origin, Password, ServerId, SessionId, Transaction, Txn,
@@ -221,7 +220,7 @@ impl Peer {
         let time = self.now.wall;
         let transaction = Transaction { session, time, origin, request, witness, txn };
         // What was weighed can be encoded, and all else is short.
-        let Ok(payload) = codec::encode(&transaction) else { return };
+        let Ok(payload) = self.encoder.encode(&transaction) else { return };
         let len = payload.len();
         let proposed = self.zab.propose(payload).ok();
         debug_assert_eq!(proposed, Some(zxid), "the zxid was asked for just before");
@@ -243,7 +242,7 @@ impl Peer {
         if to == self.config.server {
             self.backs.push_back(back);
             self.heed_backs();
-        } else if let Ok(payload) = codec::encode(&back) {
+        } else if let Ok(payload) = self.encoder.encode(&back) {
             self.zab.answer(to, payload);
         }
     }

@@ -1,6 +1,5 @@
 //! Clients: attaching, requests, answers.
 
-use crate::codec;
 use crate::types::{ClientId, Epoch, ErrorCode, Found, Read, Refusal, Zxid};
 
 use super::clients::{Body, Connecting, Pending};
@@ -282,7 +281,7 @@ impl Peer {
             self.heed_forward(self.config.server, forward);
             return true;
         }
-        match codec::encode(&forward) {
+        match self.encoder.encode(&forward) {
             Ok(payload) => self.zab.forward(payload).is_ok(),
             Err(_) => false,
         }

@@ -29,20 +29,19 @@ impl RecentChanges {
         Self { changes: VecDeque::new(), capacity, through: Zxid::ZERO }
     }
 
-    /// Remembers the changes of a transaction; transactions come in order. Forgets the oldest transactions when
-    /// there is no room, and this one too if it is too large by itself.
-    pub fn push(&mut self, changes: &[Change]) {
-        for transaction in changes.chunk_by(|one, next| one.zxid == next.zxid) {
-            let Some(zxid) = transaction.first().map(|change| change.zxid) else { continue };
-            if transaction.len() > self.capacity {
-                self.reset(zxid);
-                continue;
-            }
-            self.changes.extend(transaction.iter().cloned());
-            while self.changes.len() > self.capacity {
-                self.forget_oldest();
-            }
+    /// Remembers the changes of one transaction, taking them out of `changes`; transactions come in order. Forgets the
+    /// oldest transactions when there is no room, and this one too if it is too large by itself.
+    pub fn take(&mut self, changes: &mut Vec<Change>) {
+        let Some(zxid) = changes.first().map(|change| change.zxid) else { return };
+        debug_assert!(changes.iter().all(|change| change.zxid == zxid), "they are of one transaction");
+        if changes.len() > self.capacity {
+            changes.clear();
+            return self.reset(zxid);
         }
+        while self.changes.len() + changes.len() > self.capacity {
+            self.forget_oldest();
+        }
+        self.changes.extend(changes.drain(..));
     }
 
     /// Forgets everything: the state now comes from a snapshot at `through`.
