@@ -15,6 +15,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
+use crate::types::shared;
+
 /// The first four bytes of every frame: three letters and the version of the format.
 pub const MAGIC: [u8; 4] = *b"QRT\x01";
 
@@ -140,6 +142,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     if used == bytes.len() { Ok(record) } else { Err(CodecError::Trailing(bytes.len() - used)) }
 }
 
+/// The same, for a record whose payloads may share the memory of `bytes` instead of being copied out of it; they keep
+/// all of it alive.
+///
+/// # Errors
+///
+/// When the bytes are too few, too many or make no sense.
+pub fn decode_shared<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, CodecError> {
+    shared::while_decoding(bytes, || decode(bytes))
+}
+
 /// Encodes a record in the envelope that the table above shows.
 ///
 /// # Errors
@@ -173,6 +185,15 @@ pub fn frame_len(header: &[u8]) -> Result<usize, CodecError> {
     }
     let length = u32::from_be_bytes(*length) as usize;
     if length > MAX_BODY_LEN { Err(CodecError::TooLong(length)) } else { Ok(HEADER_LEN + length) }
+}
+
+/// Decodes a frame that fills `frame` exactly. Payloads may share its memory, and keep all of it alive.
+///
+/// # Errors
+///
+/// When anything of it is not as [`encode_frame`] makes it.
+pub fn decode_frame_shared<T: DeserializeOwned>(frame: &Bytes) -> Result<T, CodecError> {
+    shared::while_decoding(frame, || decode_frame(frame))
 }
 
 /// Decodes a frame that fills `frame` exactly.

@@ -18,10 +18,12 @@ impl Peer {
         if self.halted {
             return;
         }
-        let known = self.leading.as_mut().and_then(|leading| leading.take_proposed(zxid));
-        let transaction = match known.map_or_else(|| codec::decode::<Transaction>(payload), Ok) {
-            Ok(transaction) => transaction,
-            Err(error) => return self.halt(Halt::Undecodable { zxid, cause: error.to_string() }),
+        let transaction = match self.leading.as_mut().and_then(|leading| leading.take_proposed(zxid)) {
+            Some(transaction) => transaction,
+            None => match codec::decode_shared::<Transaction>(payload) {
+                Ok(transaction) => transaction,
+                Err(error) => return self.halt(Halt::Undecodable { zxid, cause: error.to_string() }),
+            },
         };
         if let Some(witness) = transaction.witness {
             let at = self.digests.binary_search_by_key(&witness.zxid, |(zxid, _)| *zxid);

@@ -107,7 +107,7 @@ impl Peer {
             }
             zab::Output::SnapshotWanted { at_least } => self.want_snapshot(at_least),
             zab::Output::SaveChunk(chunk) => self.receive_snapshot(chunk),
-            zab::Output::Forwarded { from, payload } => match codec::decode::<Forward>(&payload) {
+            zab::Output::Forwarded { from, payload } => match codec::decode_shared::<Forward>(&payload) {
                 Ok(forward) => self.heed_forward(from, forward),
                 Err(error) => self.misbehaved(from, format!("a request that cannot be decoded: {error}")),
             },

@@ -2,8 +2,8 @@
 
 use crate::session::negotiate;
 use crate::types::{
-    Caller, ClientId, ErrorCode, NumberedRequest, Origin, Password, ServerId, SessionId, Transaction, Txn,
-    Witness, Zxid,
+    ClientId, ErrorCode, NumberedRequest, Origin, Password, ServerId, SessionId, Transaction, Txn, Witness,
+    Zxid,
 };
 use crate::zab::Confirmation;
 
@@ -127,7 +127,8 @@ impl Peer {
     /// Judges a write and proposes what becomes of it. An error is one that has no place in the order of
     /// transactions.
     fn write(&mut self, from: ServerId, write: ForwardedWrite) -> Result<(), ErrorCode> {
-        let ForwardedWrite { client, number, session, identities, write, request } = write;
+        let ForwardedWrite { client, number, caller, write, request } = write;
+        let session = caller.session;
         let leading = self.leading.as_mut().ok_or(ErrorCode::Throttled)?;
         if !leading.is_live(&self.state, session) {
             return Err(ErrorCode::SessionExpired);
@@ -152,10 +153,8 @@ impl Peer {
             let tree = &self.state.tree;
             let now = self.now.wall;
             // Its own server has weighed it too, if that is correct.
-            let judged = weigh(&write, &identities).and_then(|_| {
-                let caller = Caller { session, identities };
-                tree.prepare(&mut leading.outstanding, &caller, zxid, now, &write)
-            });
+            let judged = weigh(&write, &caller.identities)
+                .and_then(|_| tree.prepare(&mut leading.outstanding, &caller, zxid, now, &write));
             judged.unwrap_or_else(Txn::Refused)
         };
         self.propose(zxid, session, Some(Origin { server: from, client, number }), request, txn);
