@@ -113,6 +113,9 @@ impl bincode::enc::write::Writer for Block<'_> {
     }
 }
 
+/// How long a payload is that shares the memory of its frame. A shorter one would keep a buffer alive that is many times its size.
+const SHARED_LEN: usize = 16 << 10;
+
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<MAX_BODY_LEN>()
 }
@@ -148,8 +151,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 /// # Errors
 ///
 /// When the bytes are too few, too many or make no sense.
-pub fn decode_shared<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, CodecError> {
-    shared::while_decoding(bytes, || decode(bytes))
+pub fn decode_shared<T: DeserializeOwned>(bytes: Bytes) -> Result<T, CodecError> {
+    shared::while_decoding(bytes, 1, decode)
 }
 
 /// Encodes a record in the envelope that the table above shows.
@@ -187,15 +190,6 @@ pub fn frame_len(header: &[u8]) -> Result<usize, CodecError> {
     if length > MAX_BODY_LEN { Err(CodecError::TooLong(length)) } else { Ok(HEADER_LEN + length) }
 }
 
-/// Decodes a frame that fills `frame` exactly. Payloads may share its memory, and keep all of it alive.
-///
-/// # Errors
-///
-/// When anything of it is not as [`encode_frame`] makes it.
-pub fn decode_frame_shared<T: DeserializeOwned>(frame: &Bytes) -> Result<T, CodecError> {
-    shared::while_decoding(frame, || decode_frame(frame))
-}
-
 /// Decodes a frame that fills `frame` exactly.
 ///
 /// # Errors
@@ -214,6 +208,15 @@ pub fn decode_frame<T: DeserializeOwned>(frame: &[u8]) -> Result<T, CodecError> 
         return Err(CodecError::Checksum);
     }
     decode(body)
+}
+
+/// The same, but long payloads share the memory of the frame, which lasts as long as they do, instead of being copied.
+///
+/// # Errors
+///
+/// When anything of it is not as [`encode_frame`] makes it.
+pub fn decode_frame_shared<T: DeserializeOwned>(frame: Bytes) -> Result<T, CodecError> {
+    shared::while_decoding(frame, SHARED_LEN, decode_frame)
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ impl Driver {
             match self.frames.poll_next_unpin(context) {
                 Poll::Pending => return Ok(taken > 0),
                 Poll::Ready(None) => return Err(NodeError::TransportClosed),
-                Poll::Ready(Some((from, frame))) => match codec::decode_frame_shared::<Message>(&frame) {
+                Poll::Ready(Some((from, frame))) => match codec::decode_frame_shared::<Message>(frame) {
                     Ok(message) => self.feed(now, Input::Message { from, message }),
                     Err(error) => {
                         tracing::warn!(server = %self.server, %from, %error, "a frame was dropped");

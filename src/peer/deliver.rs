@@ -14,7 +14,7 @@ const KEPT_ROOM: usize = 1_000;
 
 impl Peer {
     /// Applies a committed transaction. Events go out before the answers that show its effect.
-    pub(super) fn deliver(&mut self, zxid: Zxid, payload: &Bytes) {
+    pub(super) fn deliver(&mut self, zxid: Zxid, payload: Bytes) {
         if self.halted {
             return;
         }

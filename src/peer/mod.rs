@@ -92,7 +92,10 @@ pub struct Peer {
     digests: VecDeque<(Zxid, u64)>,
     next_tick: Option<Time>,
     rng: SeededRng,
-    encoder: Encoder,
+    /// For what becomes part of the log, which lasts.
+    entries: Encoder,
+    /// For what is said once. Apart, so that it does not take up memory for as long as the entries last.
+    words: Encoder,
     outputs: VecDeque<Output>,
 }
 
@@ -158,7 +161,8 @@ impl Peer {
             digests: VecDeque::new(),
             next_tick: None,
             rng,
-            encoder: Encoder::new(),
+            entries: Encoder::new(),
+            words: Encoder::new(),
             config,
             outputs: VecDeque::new(),
         };

@@ -100,14 +100,14 @@ impl Peer {
             zab::Output::Send { to, lane, message } => {
                 self.emit(Output::Send { to, lane, message: Message::Zab(message) });
             }
-            zab::Output::Deliver { zxid, payload } => self.deliver(zxid, &payload),
+            zab::Output::Deliver { zxid, payload } => self.deliver(zxid, payload),
             zab::Output::ReadLog { after, limit } => self.emit(Output::ReadLog { after, limit }),
             zab::Output::ReadSnapshot { learner, zxid, offset, limit } => {
                 self.emit(Output::ReadSnapshot { learner, zxid, offset, limit });
             }
             zab::Output::SnapshotWanted { at_least } => self.want_snapshot(at_least),
             zab::Output::SaveChunk(chunk) => self.receive_snapshot(chunk),
-            zab::Output::Forwarded { from, payload } => match codec::decode_shared::<Forward>(&payload) {
+            zab::Output::Forwarded { from, payload } => match codec::decode_shared::<Forward>(payload) {
                 Ok(forward) => self.heed_forward(from, forward),
                 Err(error) => self.misbehaved(from, format!("a request that cannot be decoded: {error}")),
             },

@@ -219,7 +219,7 @@ impl Peer {
         let time = self.now.wall;
         let transaction = Transaction { session, time, origin, request, witness, txn };
         // What was weighed can be encoded, and all else is short.
-        let Ok(payload) = self.encoder.encode(&transaction) else { return };
+        let Ok(payload) = self.entries.encode(&transaction) else { return };
         let len = payload.len();
         let proposed = self.zab.propose(payload).ok();
         debug_assert_eq!(proposed, Some(zxid), "the zxid was asked for just before");
@@ -241,7 +241,7 @@ impl Peer {
         if to == self.config.server {
             self.backs.push_back(back);
             self.heed_backs();
-        } else if let Ok(payload) = self.encoder.encode(&back) {
+        } else if let Ok(payload) = self.words.encode(&back) {
             self.zab.answer(to, payload);
         }
     }

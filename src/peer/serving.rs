@@ -285,7 +285,7 @@ impl Peer {
             self.heed_forward(self.config.server, forward);
             return true;
         }
-        match self.encoder.encode(&forward) {
+        match self.words.encode(&forward) {
             Ok(payload) => self.zab.forward(payload).is_ok(),
             Err(_) => false,
         }

@@ -12,22 +12,26 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 thread_local! {
     /// What is being decoded on this thread. A decoder has no other place to keep what surrounds a record.
-    static SOURCE: RefCell<Bytes> = const { RefCell::new(Bytes::new()) };
+    static SOURCE: RefCell<Source> = const { RefCell::new(Source { bytes: Bytes::new(), least: 0 }) };
 }
 
-/// Decodes a record that lies in `source`.
-pub(crate) fn while_decoding<R>(source: &Bytes, decode: impl FnOnce() -> R) -> R {
-    let _outer = Outer(SOURCE.replace(source.clone()));
-    decode()
+struct Source {
+    bytes: Bytes,
+    least: usize,
 }
 
-/// Puts back what was being decoded before, whatever happens.
-struct Outer(Bytes);
-
-impl Drop for Outer {
-    fn drop(&mut self) {
-        SOURCE.set(std::mem::take(&mut self.0));
-    }
+/// Decodes a record that lies in `source`. What has `least` bytes or more is shared; what has less is copied, so that it
+/// does not keep a large buffer alive.
+pub(crate) fn while_decoding<R>(source: Bytes, least: usize, decode: impl FnOnce(&[u8]) -> R) -> R {
+    SOURCE.with(|cell| {
+        // A record decoded while another is: its bytes are copied.
+        let Ok(mut current) = cell.try_borrow_mut() else { return decode(&source) };
+        *current = Source { bytes: source, least };
+        drop(current);
+        let record = decode(&cell.borrow().bytes);
+        cell.replace(Source { bytes: Bytes::new(), least: 0 });
+        record
+    })
 }
 
 /// Decodes bytes.
@@ -64,7 +68,9 @@ impl<'de> Visitor<'de> for Share {
     }
 
     fn visit_borrowed_bytes<E: Error>(self, part: &'de [u8]) -> Result<Bytes, E> {
-        Ok(SOURCE.with_borrow(|source| share(source, part)))
+        Ok(SOURCE.with_borrow(|source| {
+            if part.len() < source.least { Bytes::copy_from_slice(part) } else { share(&source.bytes, part) }
+        }))
     }
 
     fn visit_bytes<E: Error>(self, part: &[u8]) -> Result<Bytes, E> {
@@ -88,17 +94,37 @@ mod tests {
     use crate::codec;
     use crate::types::{LogEntry, Zxid};
 
+    fn entry(len: usize) -> LogEntry {
+        LogEntry { zxid: Zxid::from_u64(7), payload: Bytes::from(vec![1; len]) }
+    }
+
     #[test]
     fn a_payload_lies_in_the_memory_of_what_it_was_decoded_from() {
-        let entry = LogEntry { zxid: Zxid::from_u64(7), payload: Bytes::from(vec![1; 100]) };
-        let encoded = codec::encode(&entry).unwrap();
+        let encoded = codec::encode(&entry(100)).unwrap();
         let within = |part: &Bytes| encoded.as_ptr_range().contains(&part.as_ptr());
-        let shared: LogEntry = codec::decode_shared(&encoded).unwrap();
-        assert_eq!(shared, entry);
+        let shared: LogEntry = codec::decode_shared(encoded.clone()).unwrap();
+        assert_eq!(shared, entry(100));
         assert!(within(&shared.payload));
         let copied: LogEntry = codec::decode(&encoded).unwrap();
-        assert_eq!(copied, entry);
+        assert_eq!(copied, entry(100));
         assert!(!within(&copied.payload));
+    }
+
+    #[test]
+    fn a_short_payload_does_not_keep_its_frame() {
+        for (len, shared) in [(0, false), (100, false), (100_000, true)] {
+            let frame = codec::encode_frame(&entry(len)).unwrap();
+            let decoded: LogEntry = codec::decode_frame_shared(frame.clone()).unwrap();
+            assert_eq!(decoded, entry(len));
+            assert_eq!(frame.as_ptr_range().contains(&decoded.payload.as_ptr()), shared, "{len}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_leaves_the_next_one_alone() {
+        let encoded = codec::encode(&entry(100)).unwrap();
+        assert!(codec::decode_shared::<LogEntry>(encoded.slice(1..)).is_err());
+        assert_eq!(codec::decode_shared::<LogEntry>(encoded).unwrap(), entry(100));
     }
 
     #[test]
