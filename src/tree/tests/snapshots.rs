@@ -86,7 +86,7 @@ fn a_mostly_vacant_tree_is_written_without_a_long_pause() {
     while lone.tree.next_snapshot_chunk(1 << 20).is_some() {
         chunks += 1;
     }
-    assert_eq!(chunks, 4, "32768 places a chunk");
+    assert_eq!(chunks, 7, "16384 places a chunk");
     assert_eq!(restore(&bytes).digest(), lone.tree.digest());
 }
 
