@@ -222,7 +222,7 @@ pub fn decode_frame_shared<T: DeserializeOwned>(frame: Bytes) -> Result<T, Codec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Expected, Write};
+    use crate::types::{Expected, LogEntry, Write, Zxid};
 
     #[test]
     fn nesting_is_refused_at_any_depth_and_leaves_no_trace() {
@@ -253,6 +253,39 @@ mod tests {
         let encoded: Vec<_> = records.iter().map(|record| encoder.encode(record).unwrap()).collect();
         let alone: Vec<_> = records.iter().map(|record| encode(record).unwrap()).collect();
         assert_eq!(encoded, alone);
+    }
+
+    fn entry(len: usize) -> LogEntry {
+        LogEntry { zxid: Zxid::from_u64(7), payload: Bytes::from(vec![1; len]) }
+    }
+
+    #[test]
+    fn a_payload_lies_in_the_memory_of_what_it_was_decoded_from() {
+        let encoded = encode(&entry(100)).unwrap();
+        let within = |part: &Bytes| encoded.as_ptr_range().contains(&part.as_ptr());
+        let shared: LogEntry = decode_shared(encoded.clone()).unwrap();
+        assert_eq!(shared, entry(100));
+        assert!(within(&shared.payload));
+        let copied: LogEntry = decode(&encoded).unwrap();
+        assert_eq!(copied, entry(100));
+        assert!(!within(&copied.payload));
+    }
+
+    #[test]
+    fn a_short_payload_does_not_keep_its_frame() {
+        for (len, shared) in [(0, false), (100, false), (100_000, true)] {
+            let frame = encode_frame(&entry(len)).unwrap();
+            let decoded: LogEntry = decode_frame_shared(frame.clone()).unwrap();
+            assert_eq!(decoded, entry(len));
+            assert_eq!(frame.as_ptr_range().contains(&decoded.payload.as_ptr()), shared, "{len}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_leaves_the_next_one_alone() {
+        let encoded = encode(&entry(100)).unwrap();
+        assert!(decode_shared::<LogEntry>(encoded.slice(1..)).is_err());
+        assert_eq!(decode_shared::<LogEntry>(encoded).unwrap(), entry(100));
     }
 
     #[test]

@@ -91,41 +91,6 @@ fn share(source: &Bytes, part: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec;
-    use crate::types::{LogEntry, Zxid};
-
-    fn entry(len: usize) -> LogEntry {
-        LogEntry { zxid: Zxid::from_u64(7), payload: Bytes::from(vec![1; len]) }
-    }
-
-    #[test]
-    fn a_payload_lies_in_the_memory_of_what_it_was_decoded_from() {
-        let encoded = codec::encode(&entry(100)).unwrap();
-        let within = |part: &Bytes| encoded.as_ptr_range().contains(&part.as_ptr());
-        let shared: LogEntry = codec::decode_shared(encoded.clone()).unwrap();
-        assert_eq!(shared, entry(100));
-        assert!(within(&shared.payload));
-        let copied: LogEntry = codec::decode(&encoded).unwrap();
-        assert_eq!(copied, entry(100));
-        assert!(!within(&copied.payload));
-    }
-
-    #[test]
-    fn a_short_payload_does_not_keep_its_frame() {
-        for (len, shared) in [(0, false), (100, false), (100_000, true)] {
-            let frame = codec::encode_frame(&entry(len)).unwrap();
-            let decoded: LogEntry = codec::decode_frame_shared(frame.clone()).unwrap();
-            assert_eq!(decoded, entry(len));
-            assert_eq!(frame.as_ptr_range().contains(&decoded.payload.as_ptr()), shared, "{len}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_record_leaves_the_next_one_alone() {
-        let encoded = codec::encode(&entry(100)).unwrap();
-        assert!(codec::decode_shared::<LogEntry>(encoded.slice(1..)).is_err());
-        assert_eq!(codec::decode_shared::<LogEntry>(encoded).unwrap(), entry(100));
-    }
 
     #[test]
     fn what_lies_elsewhere_is_copied() {
