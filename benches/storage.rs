@@ -9,7 +9,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::executor::block_on;
 use quorate::storage::fs::OsFileSystem;
-use quorate::storage::{FileStorage, FileStorageOptions, IfEmpty, Storage};
+use quorate::storage::{FileStorage, FileStorageOptions, IfEmpty, Storage, StorageError};
 use quorate::{ClusterId, Epoch, LogEntry, LogOp, ServerId, WriteBatch, Zxid};
 
 const PAYLOAD_LEN: usize = 128;
@@ -68,8 +68,12 @@ fn batch(first: u32, count: u32) -> WriteBatch {
 }
 
 fn open(dir: &Path, threads: bool) -> FileStorage {
-    let options = FileStorageOptions::new(ClusterId::new(1), ServerId::new(1), IfEmpty::StartNew);
+    let options = FileStorageOptions::new(ClusterId::new(1), ServerId::new(1), IfEmpty::Refuse);
     let fs = Arc::new(OsFileSystem::new(dir).expect("a directory under target"));
+    match FileStorage::format_on(fs.clone(), &options) {
+        Ok(()) | Err(StorageError::NotEmpty(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
     let opened = if threads { FileStorage::open_on(fs, options) } else { FileStorage::inline(fs, options) };
     opened.expect("nobody else uses it")
 }

@@ -105,6 +105,15 @@ pub enum StorageError {
         /// Whom it was opened for.
         expected: String,
     },
+    /// The directory is empty, and nobody has said what that means. Nothing was changed.
+    #[error(
+        "{0} holds no server's data; format it if the ensemble is new, and open it with `IfEmpty::AwaitSync` if the \
+         data was lost or the server joins"
+    )]
+    Unformatted(String),
+    /// The directory is to be made that of a new server, and holds a server's data. Nothing was changed.
+    #[error("{0} holds a server's data; open it, or format an empty directory")]
+    NotEmpty(String),
     /// Another process has the directory open.
     #[error("{0} is in use by another process")]
     Locked(String),
