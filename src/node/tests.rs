@@ -9,7 +9,9 @@ use futures::task::LocalSpawnExt as _;
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::manual_clock::ManualClock;
-use super::{Attach, Clock, Connection, Delivery, Node, NodeConfig, NodeError, NodeStopped, OpenError};
+use super::{
+    Attach, Clock, Connection, Connector as _, Delivery, Node, NodeConfig, NodeError, NodeStopped, OpenError,
+};
 
 use crate::peer::{Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, Request, Role};
 use crate::storage::{MemoryStorage, Storage, StorageError};
@@ -185,6 +187,51 @@ fn a_server_without_handles_shuts_down() {
     drop(other);
     pool.run_until_stalled();
     assert_eq!(end.now_or_never(), Some(Ok(())));
+}
+
+#[test]
+fn a_connector_reaches_the_server_and_does_not_keep_it_running() {
+    let mut world = World::new(config());
+    let connector = world.node.connector();
+    let attach =
+        || Attach { resume: None, timeout_millis: 1_000, last_seen: Zxid::ZERO, identities: Vec::new() };
+    let mut connection = connector.open(attach()).unwrap();
+    world.pool.run_until_stalled();
+    assert!(matches!(connection.next().now_or_never(), Some(Some(Delivery::Connected(_)))));
+    let World { mut pool, node, end, .. } = world;
+    drop(node);
+    pool.run_until_stalled();
+    assert_eq!(end.now_or_never(), Some(Ok(())));
+    assert_eq!(connector.open(attach()).unwrap_err(), OpenError::Stopped);
+}
+
+#[test]
+fn whoever_waits_for_a_status_is_woken_by_the_change_alone() {
+    let mut world = World::new(config());
+    let node = world.node.clone();
+    let serving = world.pool.run_until(async move { node.until(|status| status.serving).await }).unwrap();
+    assert_eq!((serving.role, serving.clients), (Role::Leading, 0));
+
+    let node = world.node.clone();
+    let waiting = async move { node.until(|status| status.clients == 2).await };
+    let mut waiting = world.pool.spawner().spawn_local_with_handle(waiting).unwrap();
+    let _one = world.connect();
+    world.pool.run_until_stalled();
+    assert!((&mut waiting).now_or_never().is_none());
+    let _two = world.connect();
+    world.pool.run_until_stalled();
+    assert_eq!(waiting.now_or_never().unwrap().unwrap().clients, 2);
+
+    let node = world.node.clone();
+    let in_vain = async move { node.until(|status| status.clients == 3).await };
+    let in_vain = world.pool.spawner().spawn_local_with_handle(in_vain).unwrap();
+    let node = world.node.clone();
+    let stopped = world.pool.spawner().spawn_local_with_handle(async move { node.stop().await }).unwrap();
+    world.pool.run_until_stalled();
+    assert_eq!(stopped.now_or_never(), Some(()));
+    assert_eq!(in_vain.now_or_never(), Some(Err(NodeStopped)));
+    assert_eq!(world.end(), Some(Ok(())));
+    assert_eq!(world.node.stop().now_or_never(), Some(()), "it has stopped");
 }
 
 #[test]
