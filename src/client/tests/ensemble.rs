@@ -16,7 +16,7 @@ use crate::node::{Attach, Clock, Connection, Connector, Node, NodeConfig, OpenEr
 use crate::peer::{Ensemble, PeerConfig, Role};
 use crate::storage::MemoryStorage;
 use crate::transport::Hub;
-use crate::types::{ClusterId, CreateMode, ErrorCode, Expected, ServerId, WatchEventKind};
+use crate::types::{ClusterId, CreateMode, ErrorCode, Expected, ServerId, WatchEventKind, Zxid};
 
 /// A place where a server runs, or will run again.
 #[derive(Clone, Default)]
@@ -192,6 +192,128 @@ fn three_servers_elect_a_leader_and_any_of_them_answers() {
         })
         .collect();
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+}
+
+#[test]
+fn a_node_is_made_with_all_above_it_and_only_if_it_is_not_there() {
+    let mut world = World::new(3);
+    let client = world.client(0, 16);
+    let outcome = world.run(async move {
+        let made = client.create("/a/b/c/n-", "x").sequential().with_parents().await?;
+        assert_eq!(made.path.as_str(), "/a/b/c/n-0000000000");
+        assert_eq!(client.get("/a/b").await?.data, None);
+        // The second time they are there, and nothing else is written.
+        let again = client.create("/a/b/c/n-", "x").sequential().with_parents().await?;
+        assert_eq!(Some(again.stat.czxid), made.stat.czxid.next());
+
+        assert!(client.create("/d/e", "one").if_absent().with_parents().await?.is_some());
+        assert_eq!(client.create("/d/e", "two").with_parents().if_absent().await?, None);
+        assert_eq!(client.get("/d/e").await?.text().unwrap(), "one");
+        let refused = client.create("/x/../y/z", "").with_parents().if_absent().await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::NoNode));
+        assert_eq!(client.exists("/x").await?, None, "of a path that cannot be, nothing is made");
+        let within = client.within(Duration::from_secs(30));
+        assert!(within.create("/f/g", "").with_parents().if_absent().await?.is_some());
+        Ok::<_, ClientError>(())
+    });
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn a_composed_call_is_in_time_as_a_whole() {
+    let mut world = World::new(3);
+    world.leader();
+    let client = world.client(0, 16);
+    let first = client.clone();
+    world.run(async move { first.connected().await }).unwrap();
+    // Without a quorum nothing is answered.
+    world.crash(1);
+    world.crash(2);
+    let clock = world.clock.clone();
+    let (outcome, took) = world.run(async move {
+        let since = clock.now().time;
+        let outcome = client.within(Duration::from_secs(2)).create("/a/b", "").with_parents().await;
+        (outcome, clock.now().time.since(since))
+    });
+    assert_eq!(outcome, Err(ClientError::TimedOut));
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn a_client_does_not_keep_a_server_running_that_its_owner_lets_go() {
+    let mut world = World::new(1);
+    let node = world.places[0].node().unwrap();
+    let options = ClientOptions::new([8; 32]);
+    let (client, driver) = Client::new([&node], node.clock(), options.clone()).unwrap();
+    world.spawner.spawn_local(driver).unwrap();
+    let first = client.clone();
+    world.run(async move { first.connected().await }).unwrap();
+    drop(node);
+    drop(world.places[0].0.lock().unwrap().take());
+    world.pool.run_until_stalled();
+    assert_eq!(client.state(), SessionState::Disconnected);
+
+    // One that is given the handle holds it.
+    let mut world = World::new(1);
+    let (node, _abort) = world.places[0].0.lock().unwrap().take().unwrap();
+    let clock = node.clock();
+    let (client, driver) = Client::new([node], clock, options).unwrap();
+    world.spawner.spawn_local(driver).unwrap();
+    let first = client.clone();
+    world.run(async move { first.create("/held", "").await }).unwrap();
+    assert_eq!(client.state(), SessionState::Connected);
+}
+
+#[test]
+fn scn_65_who_wrongly_believes_to_hold_a_lock_is_told_by_the_fencing_token() {
+    /// What the lock protects, somewhere else: it takes no order from before the newest that it has seen.
+    #[derive(Default)]
+    struct Resource(Zxid);
+    impl Resource {
+        fn take(&mut self, token: Zxid) -> bool {
+            let newest = token >= self.0;
+            self.0 = self.0.max(token);
+            newest
+        }
+    }
+    let mut world = World::new(3);
+    world.leader();
+    let mut resource = Resource::default();
+    let clock = world.clock.clone();
+    let places = world.places.iter().map(|place| Arc::new(place.clone()) as Arc<dyn Connector>);
+    let (first, driver) = Client::new(places, Arc::new(clock), ClientOptions::new([1; 32])).unwrap();
+    // It stands still as a whole, as in a long pause for its memory to be tidied up.
+    let paused = Arc::new(Mutex::new(false));
+    let pause = Arc::clone(&paused);
+    let mut driver = Box::pin(driver);
+    let driver = std::future::poll_fn(move |context| {
+        if *pause.lock().unwrap() { std::task::Poll::Pending } else { driver.as_mut().poll(context) }
+    });
+    world.spawner.spawn_local(driver).unwrap();
+    let owner = first.clone();
+    let lock = world.run(async move { owner.create("/lock", "first").ephemeral().await }).unwrap();
+    assert!(resource.take(lock.stat.czxid));
+    *paused.lock().unwrap() = true;
+
+    let second = world.client(1, 16);
+    let taken = world.run(async move {
+        loop {
+            match second.exists("/lock").watch().await?.watch.await {
+                Ok(_) => match second.create("/lock", "second").ephemeral().if_absent().await? {
+                    Some(lock) => return Ok(lock),
+                    None => continue,
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    });
+    let taken = taken.unwrap();
+    // Two believe to hold it: nobody could tell the first, which goes on where it stood.
+    assert_eq!(first.state(), SessionState::Connected);
+    assert!(taken.stat.czxid > lock.stat.czxid);
+    assert!(resource.take(taken.stat.czxid));
+    assert!(!resource.take(lock.stat.czxid), "the late order of the first is refused");
+    assert!(resource.take(taken.stat.czxid));
 }
 
 #[test]
