@@ -82,7 +82,6 @@ async fn first_minute(house: &Arc<House>) -> Result<()> {
     say("== three servers elect: the newest epoch wins, then the longest history, then the number ==");
     let servers = [1, 2, 3].map(ServerId::new);
     if !house.dir.exists() {
-        // The ensemble is new: said once, and of all of its servers together.
         let mut data = servers.into_iter().map(|server| house.data(server));
         data.try_for_each(|(dir, options)| FileStorage::format(dir, &options))?;
     }
@@ -137,7 +136,8 @@ async fn first_minute(house: &Arc<House>) -> Result<()> {
     let zxid = client.sync().await?;
     let all = try_join_all(nodes.iter().map(|node| node.until(|status| status.applied >= zxid))).await?;
     let states = all.iter().map(|status| format!("{} with digest {:016x}", status.applied, status.digest));
-    Ok(states.for_each(|state| say(&format!("at zxid {state}"))))
+    states.for_each(|state| say(&format!("at zxid {state}")));
+    Ok(())
 }
 
 fn main() -> Result<()> {

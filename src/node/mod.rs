@@ -270,7 +270,7 @@ impl Shared {
         let client = ClientId::new(self.next_client.fetch_add(1, Ordering::Relaxed));
         let (connection, end) = Connection::pair(client, config.inbound, config.outbound);
         send(commands, Command::Open { attach, end }).map_err(|_| OpenError::Stopped)?;
-        Ok(connection)
+        Ok(connection.with_limit(config.peer.limits.requests_per_client))
     }
 }
 
