@@ -1,8 +1,7 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::executor::LocalPool;
 use futures::future::RemoteHandle;
 use futures::task::LocalSpawnExt as _;
@@ -14,48 +13,10 @@ use super::{
 };
 
 use crate::peer::{Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, Request, Role};
-use crate::storage::{MemoryStorage, Storage, StorageError};
+use crate::storage::fragile::{Fragile, disk_full};
+use crate::storage::{MemoryStorage, Storage as _};
 use crate::transport::{Hub, HubTransport};
-use crate::types::{ClusterId, LogEntry, Recovered, ServerId, SnapshotChunk, WriteBatch, Written, Zxid};
-
-/// A store whose writes can be made to fail.
-#[derive(Clone)]
-struct Fragile {
-    store: MemoryStorage,
-    broken: Arc<AtomicBool>,
-}
-
-fn disk_full() -> StorageError {
-    StorageError::Full { doing: "appending to the log".to_owned() }
-}
-
-#[async_trait]
-impl Storage for Fragile {
-    async fn recover(&self) -> Result<Recovered, StorageError> {
-        self.store.recover().await
-    }
-
-    async fn write(&self, batch: WriteBatch) -> Result<(), StorageError> {
-        if self.broken.load(Ordering::Relaxed) { Err(disk_full()) } else { self.store.write(batch).await }
-    }
-
-    async fn read_log(&self, after: Zxid, limit: usize) -> Result<Vec<LogEntry>, StorageError> {
-        self.store.read_log(after, limit).await
-    }
-
-    async fn save_snapshot(&self, chunk: SnapshotChunk) -> Result<(), StorageError> {
-        self.store.save_snapshot(chunk).await
-    }
-
-    async fn read_snapshot(
-        &self,
-        at: Zxid,
-        offset: u64,
-        limit: usize,
-    ) -> Result<SnapshotChunk, StorageError> {
-        self.store.read_snapshot(at, offset, limit).await
-    }
-}
+use crate::types::{ClusterId, ServerId, Written, Zxid};
 
 /// A quorum of one.
 struct World {
@@ -74,7 +35,7 @@ fn config() -> NodeConfig {
 
 impl World {
     fn new(config: NodeConfig) -> Self {
-        Self::on(config, Fragile { store: MemoryStorage::new(), broken: Arc::default() })
+        Self::on(config, Fragile::default())
     }
 
     fn on(config: NodeConfig, storage: Fragile) -> Self {
@@ -309,7 +270,7 @@ fn events_tell_how_the_server_came_to_lead() {
     world.pool.run_until_stalled();
     assert_eq!(events.next().now_or_never(), Some(None), "nothing happened since, and the server is gone");
 
-    let storage = Fragile { store: MemoryStorage::new(), broken: Arc::default() };
+    let storage = Fragile::default();
     let pool = LocalPool::new();
     let clock = ManualClock::default();
     let transport = Arc::new(Hub::new(ClusterId::new(1)).join(ServerId::new(1)));

@@ -1,6 +1,7 @@
 //! Three servers in one thread, on a clock that jumps from deadline to deadline: every run is the same run.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,18 +13,18 @@ use futures::task::LocalSpawnExt as _;
 use super::super::{Client, ClientError, ClientOptions, SessionState, WatchItem};
 
 use crate::node::manual_clock::ManualClock;
-use crate::node::{Attach, Clock, Connection, Connector, Node, NodeConfig, OpenError};
+use crate::node::{Attach, Clock, Connection, Connector, Node, NodeConfig, NodeError, OpenError};
 use crate::peer::{Ensemble, PeerConfig, Role};
-use crate::storage::MemoryStorage;
+use crate::storage::fragile::{Fragile, disk_full};
 use crate::transport::Hub;
-use crate::types::{ClusterId, CreateMode, ErrorCode, Expected, ServerId, WatchEventKind, Zxid};
+use crate::types::{ClusterId, CreateMode, ErrorCode, Expected, ServerId, WatchEventKind};
 
 /// A place where a server runs, or will run again.
 #[derive(Clone, Default)]
-struct Place(Arc<Mutex<Option<(Node, AbortHandle)>>>);
+pub(super) struct Place(Arc<Mutex<Option<(Node, AbortHandle)>>>);
 
 impl Place {
-    fn node(&self) -> Option<Node> {
+    pub(super) fn node(&self) -> Option<Node> {
         self.0.lock().unwrap().as_ref().map(|(node, _)| node.clone())
     }
 }
@@ -34,25 +35,25 @@ impl Connector for Place {
     }
 }
 
-struct World {
+pub(super) struct World {
     pool: LocalPool,
-    spawner: LocalSpawner,
-    clock: ManualClock,
+    pub(super) spawner: LocalSpawner,
+    pub(super) clock: ManualClock,
     hub: Hub,
-    stores: Vec<MemoryStorage>,
-    places: Vec<Place>,
+    pub(super) stores: Vec<Fragile>,
+    pub(super) places: Vec<Place>,
     starts: u8,
 }
 
 impl World {
-    fn new(servers: usize) -> Self {
+    pub(super) fn new(servers: usize) -> Self {
         let pool = LocalPool::new();
         let mut world = Self {
             spawner: pool.spawner(),
             pool,
             clock: ManualClock::default(),
             hub: Hub::new(ClusterId::new(5)),
-            stores: (0..servers).map(|_| MemoryStorage::new()).collect(),
+            stores: (0..servers).map(|_| Fragile::default()).collect(),
             places: (0..servers).map(|_| Place::default()).collect(),
             starts: 0,
         };
@@ -60,7 +61,7 @@ impl World {
         world
     }
 
-    fn start(&mut self, index: usize) {
+    pub(super) fn start(&mut self, index: usize) {
         self.starts += 1;
         let ids = (1..=self.stores.len() as u64).map(ServerId::new);
         let server = ServerId::new(index as u64 + 1);
@@ -71,9 +72,11 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let (node, driver) = Node::start(NodeConfig::new(peer), transport, storage, clock).unwrap();
         let (driver, abort) = abortable(driver);
+        let broken = Arc::clone(&self.stores[index].broken);
         let running = async move {
-            if let Ok(end) = driver.await {
-                end.expect("no server stops by itself");
+            if let Ok(Err(error)) = driver.await {
+                assert!(broken.load(Ordering::Relaxed), "no server stops by itself: {error}");
+                assert_eq!(error, NodeError::Storage(disk_full()));
             }
         };
         self.spawner.spawn_local(running).unwrap();
@@ -81,7 +84,7 @@ impl World {
     }
 
     /// Stops a server between two of its turns, without a word.
-    fn crash(&mut self, index: usize) {
+    pub(super) fn crash(&mut self, index: usize) {
         let (_, abort) = self.places[index].0.lock().unwrap().take().expect("it runs");
         abort.abort();
         self.pool.run_until_stalled();
@@ -108,7 +111,7 @@ impl World {
     }
 
     /// A client that tries server `first` first.
-    fn client(&mut self, first: usize, window: usize) -> Client {
+    pub(super) fn client(&mut self, first: usize, window: usize) -> Client {
         let mut places = self.places.clone();
         places.rotate_left(first);
         let places = places.into_iter().map(|place| Arc::new(place) as Arc<dyn Connector>);
@@ -119,7 +122,7 @@ impl World {
     }
 
     /// Lets time go by until the future is done.
-    fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
+    pub(super) fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
         let done = Arc::new(Mutex::new(None));
         let told = Arc::clone(&done);
         self.spawner.spawn_local(async move { *told.lock().unwrap() = Some(future.await) }).unwrap();
@@ -134,13 +137,13 @@ impl World {
         }
     }
 
-    fn run_for(&mut self, span: Duration) {
+    pub(super) fn run_for(&mut self, span: Duration) {
         let sleep = self.clock.sleep_until(self.clock.now().time + span);
         self.run(sleep);
     }
 
     /// The server that leads and serves.
-    fn leader(&mut self) -> usize {
+    pub(super) fn leader(&mut self) -> usize {
         for _ in 0..1_000 {
             for index in 0..self.places.len() {
                 let Some(node) = self.places[index].node() else { continue };
@@ -262,58 +265,6 @@ fn a_client_does_not_keep_a_server_running_that_its_owner_lets_go() {
     let first = client.clone();
     world.run(async move { first.create("/held", "").await }).unwrap();
     assert_eq!(client.state(), SessionState::Connected);
-}
-
-#[test]
-fn scn_65_who_wrongly_believes_to_hold_a_lock_is_told_by_the_fencing_token() {
-    /// What the lock protects, somewhere else: it takes no order from before the newest that it has seen.
-    #[derive(Default)]
-    struct Resource(Zxid);
-    impl Resource {
-        fn take(&mut self, token: Zxid) -> bool {
-            let newest = token >= self.0;
-            self.0 = self.0.max(token);
-            newest
-        }
-    }
-    let mut world = World::new(3);
-    world.leader();
-    let mut resource = Resource::default();
-    let clock = world.clock.clone();
-    let places = world.places.iter().map(|place| Arc::new(place.clone()) as Arc<dyn Connector>);
-    let (first, driver) = Client::new(places, Arc::new(clock), ClientOptions::new([1; 32])).unwrap();
-    // It stands still as a whole, as in a long pause for its memory to be tidied up.
-    let paused = Arc::new(Mutex::new(false));
-    let pause = Arc::clone(&paused);
-    let mut driver = Box::pin(driver);
-    let driver = std::future::poll_fn(move |context| {
-        if *pause.lock().unwrap() { std::task::Poll::Pending } else { driver.as_mut().poll(context) }
-    });
-    world.spawner.spawn_local(driver).unwrap();
-    let owner = first.clone();
-    let lock = world.run(async move { owner.create("/lock", "first").ephemeral().await }).unwrap();
-    assert!(resource.take(lock.stat.czxid));
-    *paused.lock().unwrap() = true;
-
-    let second = world.client(1, 16);
-    let taken = world.run(async move {
-        loop {
-            match second.exists("/lock").watch().await?.watch.await {
-                Ok(_) => match second.create("/lock", "second").ephemeral().if_absent().await? {
-                    Some(lock) => return Ok(lock),
-                    None => continue,
-                },
-                Err(error) => return Err(error),
-            }
-        }
-    });
-    let taken = taken.unwrap();
-    // Two believe to hold it: nobody could tell the first, which goes on where it stood.
-    assert_eq!(first.state(), SessionState::Connected);
-    assert!(taken.stat.czxid > lock.stat.czxid);
-    assert!(resource.take(taken.stat.czxid));
-    assert!(!resource.take(lock.stat.czxid), "the late order of the first is refused");
-    assert!(resource.take(taken.stat.czxid));
 }
 
 #[test]
