@@ -8,10 +8,8 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use quorate::peer::{ClientRequest, Connect, Ensemble, Input, Output, Peer, PeerConfig, Request};
-use quorate::{
-    Acl, ClientId, ClusterId, CreateMode, Epoch, Expected, Identity, Now, Recovered, ServerId, Standing,
-    Time, WallTime, Write, Zxid,
-};
+use quorate::types::{ClientId, Recovered, Standing, Write};
+use quorate::{Acl, ClusterId, CreateMode, Epoch, Expected, Identity, Now, ServerId, Time, WallTime, Zxid};
 
 const CLIENT: ClientId = ClientId::new(1);
 

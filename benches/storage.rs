@@ -10,7 +10,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::executor::block_on;
 use quorate::storage::fs::OsFileSystem;
 use quorate::storage::{FileStorage, FileStorageOptions, IfEmpty, Storage, StorageError};
-use quorate::{ClusterId, Epoch, LogEntry, LogOp, ServerId, WriteBatch, Zxid};
+use quorate::types::{LogEntry, LogOp, WriteBatch};
+use quorate::{ClusterId, Epoch, ServerId, Zxid};
 
 const PAYLOAD_LEN: usize = 128;
 const RECORDS: u32 = 1_000_000;

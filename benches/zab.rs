@@ -7,8 +7,9 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use quorate::types::{Recovered, Standing};
 use quorate::zab::{Output, Zab, ZabConfig};
-use quorate::{Epoch, Recovered, SeededRng, ServerId, Standing, Time, Zxid};
+use quorate::{Epoch, SeededRng, ServerId, Time, Zxid};
 
 struct Trio {
     servers: Vec<Zab>,

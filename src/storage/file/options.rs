@@ -55,7 +55,7 @@ pub enum IfEmpty {
     #[default]
     Refuse,
     /// The server's data was lost, or it joins an ensemble that is there: it is
-    /// [`Suspect`](crate::Standing::Suspect), and does not vote, until a leader has brought it level. Safe in code that is
+    /// [`Suspect`](crate::types::Standing::Suspect), and does not vote, until a leader has brought it level. Safe in code that is
     /// the same at every start, while no more servers lose their data at once than may fail.
     AwaitSync,
 }
@@ -66,7 +66,7 @@ pub enum RecoveryPolicy {
     /// Refuse with [`Damaged`](crate::storage::StorageError::Damaged) and change nothing, so that an operator decides.
     #[default]
     Strict,
-    /// Keep what is sound before the damage, and be [`Suspect`](crate::Standing::Suspect) until a leader has supplied
+    /// Keep what is sound before the damage, and be [`Suspect`](crate::types::Standing::Suspect) until a leader has supplied
     /// the rest. Safe while no more servers do so at once than may fail.
     Resynchronise,
 }
