@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate::peer::{ClientRequest, Connect, Ensemble, Input, Output, Peer, PeerConfig, PeerEvent, Request};
-use quorate::{
+use quorate::types::{
     Acl, ClientId, ClusterId, CreateMode, Epoch, Expected, Now, Recovered, ServerId, Standing, Time,
     WallTime, Write, Zxid,
 };

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use quorate::peer::{ClientRequest, Connect, Ensemble, Input, Output, Peer, PeerConfig, Request};
-use quorate::{
+use quorate::types::{
     Acl, ClientId, ClusterId, CreateMode, Epoch, Expected, Identity, Now, Recovered, ServerId, Standing,
     Time, WallTime, Write, Zxid,
 };

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
+use quorate::types::{Epoch, Recovered, SeededRng, ServerId, Standing, Time, Zxid};
 use quorate::zab::{Output, Zab, ZabConfig};
-use quorate::{Epoch, Recovered, SeededRng, ServerId, Standing, Time, Zxid};
 
 /// Three ZABs.
 pub struct Trio {

@@ -233,7 +233,7 @@ impl Peer {
         }
         // With its counter spent a leader ends no session; the next one does.
         let leading = self.leading.as_ref().filter(|_| self.zab.next_zxid().is_some());
-        let expiry = leading.and_then(|leading| leading.deadlines.next());
+        let expiry = leading.and_then(Leading::next_expiry);
         [self.election.poll_timeout(), self.zab.poll_timeout(), self.next_tick, expiry]
             .into_iter()
             .flatten()

@@ -1,5 +1,7 @@
 //! What only a leader does: judge writes, expire sessions, remove nodes that are due.
 
+use std::time::Duration;
+
 use crate::session::negotiate;
 use crate::types::{
     ClientId, ErrorCode, NumberedRequest, Origin, Password, ServerId, SessionId, Transaction, Txn, Witness,
@@ -14,6 +16,13 @@ use super::{Peer, PeerEvent};
 
 /// How many due nodes are removed per tick; the rest waits for the next one.
 const REAPED_PER_TICK: usize = 1_000;
+
+/// How many sessions are ended in one turn at most. When a whole rack of clients goes at once, the writes of the others
+/// must not wait until the last of its sessions is closed.
+const EXPIRED_PER_TURN: usize = 500;
+
+/// How long the rest waits.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(5);
 
 impl Peer {
     /// What a server asks of its leader, in the order of the link. Whoever does not lead any more heeds nothing:
@@ -56,13 +65,23 @@ impl Peer {
         }
     }
 
-    /// Ends the sessions whose time ran out.
+    /// Ends the sessions whose time ran out: some now, and the rest after a pause.
     pub(super) fn expire_sessions(&mut self) {
         let now = self.now.time;
-        while self.zab.next_zxid().is_some()
-            && let Some(session) =
-                self.leading.as_mut().and_then(|leading| leading.deadlines.poll_expired(now))
-        {
+        let Some(leading) = self.leading.as_mut().filter(|leading| leading.expire_from <= now) else {
+            return;
+        };
+        leading.expire_from = now + EXPIRY_PAUSE;
+        for _ in 0..EXPIRED_PER_TURN {
+            let vacant = self.vacant_zxid().is_some();
+            let Some(leading) = &mut self.leading else { return };
+            let Some(session) = vacant.then(|| leading.deadlines.poll_expired(now)).flatten() else {
+                // Only what is left over has to wait; and what finds no room, until there is some.
+                if vacant {
+                    leading.expire_from = now;
+                }
+                return;
+            };
             self.event(PeerEvent::SessionExpired { session });
             self.close_session(session, None);
         }
@@ -91,6 +110,10 @@ impl Peer {
 
     fn open_session(&mut self, origin: Origin, timeout_millis: u32) -> bool {
         let Some(zxid) = self.vacant_zxid() else { return false };
+        let sessions = self.leading.as_ref().map_or(0, |leading| leading.sessions(&self.state));
+        if sessions >= self.config.limits.sessions {
+            return false;
+        }
         let timing = &self.config.timing;
         let timeout_millis = negotiate(timeout_millis, timing.session_min, timing.session_max);
         let mut password = [0; 16];

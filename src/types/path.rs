@@ -98,6 +98,26 @@ impl ZnodePath {
         if self.is_root() { None } else { parent_of(&self.0) }
     }
 
+    /// The path of what `name`, an element or several, names below this one.
+    ///
+    /// ```
+    /// use quorate::ZnodePath;
+    ///
+    /// let locks = ZnodePath::root().join("locks")?;
+    /// assert_eq!(locks.join("build/n-0000000001")?.as_str(), "/locks/build/n-0000000001");
+    /// assert!(locks.join("/n").is_err());
+    /// assert!(locks.join("../n").is_err());
+    /// # Ok::<(), quorate::PathError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first rule of ZooKeeper's that the whole path breaks.
+    pub fn join(&self, name: &str) -> Result<Self, PathError> {
+        let parent = if self.is_root() { "" } else { self.as_str() };
+        Self::parse(format!("{parent}/{name}"))
+    }
+
     /// The elements from the root down; none for the root itself.
     pub fn elements(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').filter(|element| !element.is_empty())
