@@ -7,7 +7,9 @@
 //! | [`run`] | one server in the foreground: storage, transport, node, listeners, signals |
 //! | [`process`] | servers in the background: `start`, `stop`, `restart`, `status` |
 
+pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod observe;
 pub mod process;
 pub mod run;

@@ -2,15 +2,21 @@ use std::future::Future;
 use std::sync::Arc;
 
 use quorate::node::{Node, NodeError, SystemClock};
-use tokio::task::JoinHandle;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Failure, Loaded, PidFile, files, peers};
+use crate::admin::Admin;
+use crate::config::HostPort;
+use crate::observe::Counters;
 
 /// A server that runs: the node and all that listens for it.
 #[derive(Debug)]
 pub struct Server {
     node: Node,
     driver: JoinHandle<Result<(), NodeError>>,
+    /// What listens and looks; ends with the server.
+    tasks: JoinSet<()>,
     _pid: PidFile,
 }
 
@@ -28,15 +34,22 @@ impl Server {
         let storage = Arc::new(files::open(&plan.directories, plan.storage.clone())?);
         files::forget_initialize(&plan.directories.data)?;
         let transport = peers::open(&plan.node, plan.peers.as_ref()).await?;
-        let (node, driver) = Node::start(plan.node.clone(), transport, storage, clock)?;
+        let counters = Arc::new(Counters::default());
+        let observer = Arc::clone(&counters);
+        let (node, driver) =
+            Node::start_observed(plan.node.clone(), transport, storage, clock.clone(), observer)?;
         let driver = tokio::spawn(driver);
+        let mut tasks = JoinSet::new();
+        let admin = Admin::new(node.clone(), clock, counters, cfg.clone(), plan.clone());
+        tasks.spawn(Arc::clone(&admin).look());
+        open_admin(&mut tasks, &admin, cfg.admin.as_ref(), cfg.metrics.as_ref()).await;
         tracing::info!(
             server = %plan.server(),
             data = %plan.directories.data.display(),
             standalone = cfg.standalone,
             "the server runs"
         );
-        Ok(Self { node, driver, _pid: pid })
+        Ok(Self { node, driver, tasks, _pid: pid })
     }
 
     /// The node.
@@ -69,10 +82,54 @@ impl Server {
     /// # Errors
     ///
     /// When the storage failed on the way.
-    pub async fn stop(self) -> Result<(), Failure> {
+    pub async fn stop(mut self) -> Result<(), Failure> {
         self.node.shutdown();
+        self.tasks.abort_all();
         self.driver.await.map_err(|_| Failure::Vanished)??;
         tracing::info!("the server has stopped");
         Ok(())
+    }
+}
+
+/// Opens the admin server and the port for metrics. A server without them is better than none: as in ZooKeeper it runs
+/// nevertheless.
+async fn open_admin(
+    tasks: &mut JoinSet<()>,
+    admin: &Arc<Admin>,
+    at: Option<&HostPort>,
+    metrics: Option<&HostPort>,
+) {
+    if let Some((listener, at)) = listen(at, "the admin server", "admin.serverPort").await {
+        tracing::info!("the admin page is at http://{at}/");
+        let admin = Arc::clone(admin);
+        tasks.spawn(async move { ended("the admin server", admin.serve(listener).await) });
+    }
+    if let Some((listener, at)) = listen(metrics, "the port for metrics", "metricsProvider.httpPort").await {
+        tracing::info!("metrics are at http://{at}/metrics");
+        let admin = Arc::clone(admin);
+        tasks.spawn(async move { ended("the port for metrics", admin.serve_metrics(listener).await) });
+    }
+}
+
+async fn listen<'a>(
+    at: Option<&'a HostPort>,
+    what: &'static str,
+    key: &'static str,
+) -> Option<(TcpListener, &'a HostPort)> {
+    let at = at?;
+    match TcpListener::bind((at.host.as_str(), at.port)).await {
+        Ok(listener) => Some((listener, at)),
+        Err(error) => {
+            tracing::error!(
+                "{what} could not listen at {at}: {error}; the server runs without it; write another {key}"
+            );
+            None
+        }
+    }
+}
+
+fn ended(what: &'static str, result: std::io::Result<()>) {
+    if let Err(error) = result {
+        tracing::error!("{what} has ended: {error}");
     }
 }
