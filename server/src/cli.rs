@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::process;
 use crate::run::{self, LogFormat};
+use crate::up;
 
 /// A coordination server: ZooKeeper's model and protocol, without a JVM
 #[derive(Parser, Debug)]
@@ -22,6 +23,7 @@ Examples:
   quorate server zoo.cfg        Run the server of this configuration until it is stopped
   quorate start zoo.cfg         The same in the background
   quorate status zoo.cfg        Say whether it leads or follows
+  quorate up                    Three servers at once, to develop against
 
 A zoo.cfg for one server:
   tickTime=2000
@@ -61,6 +63,10 @@ enum Command {
     ///
     /// Asks `srvr` on the client port; 4lw.commands.whitelist must have it, and has by default.
     Status(Configured),
+    /// Run a whole ensemble on this machine, for development
+    ///
+    /// Prints the connection string and how the servers are doing, until Ctrl-C.
+    Up(up::Options),
 }
 
 #[derive(clap::Args, Debug)]
@@ -104,6 +110,7 @@ async fn dispatch(command: Command) -> ExitCode {
         Command::Stop(configured) => process::stop(&configured.config).await,
         Command::Restart(configured) => process::restart(&configured.config).await,
         Command::Status(configured) => process::status(&configured.config).await,
+        Command::Up(options) => up::main(options).await,
     }
 }
 

@@ -84,6 +84,12 @@ impl Admin {
         })
     }
 
+    /// The last ten minutes.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// Everything, as an axum router.
     #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {

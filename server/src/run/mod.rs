@@ -3,11 +3,11 @@
 mod failure;
 mod files;
 mod load;
-mod logging;
+pub(crate) mod logging;
 mod peers;
 mod pid_file;
 mod server;
-mod signals;
+pub(crate) mod signals;
 mod split;
 
 use std::path::Path;

@@ -11,10 +11,11 @@ use crate::config::HostPort;
 use crate::observe::Counters;
 
 /// A server that runs: the node and all that listens for it.
-#[derive(Debug)]
 pub struct Server {
     node: Node,
-    driver: JoinHandle<Result<(), NodeError>>,
+    /// None once it has ended.
+    driver: Option<JoinHandle<Result<(), NodeError>>>,
+    admin: Arc<Admin>,
     /// What listens and looks; ends with the server.
     tasks: JoinSet<()>,
     _pid: PidFile,
@@ -38,7 +39,7 @@ impl Server {
         let observer = Arc::clone(&counters);
         let (node, driver) =
             Node::start_observed(plan.node.clone(), transport, storage, clock.clone(), observer)?;
-        let driver = tokio::spawn(driver);
+        let driver = Some(tokio::spawn(driver));
         let mut tasks = JoinSet::new();
         let admin = Admin::new(node.clone(), clock, counters, cfg.clone(), plan.clone());
         tasks.spawn(Arc::clone(&admin).look());
@@ -49,13 +50,31 @@ impl Server {
             standalone = cfg.standalone,
             "the server runs"
         );
-        Ok(Self { node, driver, tasks, _pid: pid })
+        Ok(Self { node, driver, admin, tasks, _pid: pid })
     }
 
     /// The node.
     #[must_use]
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// What is counted and kept of it.
+    #[must_use]
+    pub fn admin(&self) -> &Arc<Admin> {
+        &self.admin
+    }
+
+    /// Waits until the server ends by itself, which it does when it fails; gives the reason.
+    pub async fn ended(&mut self) -> Failure {
+        let Some(driver) = &mut self.driver else { return Failure::Vanished };
+        let ended = driver.await;
+        self.driver = None;
+        match ended {
+            Ok(Err(error)) => error.into(),
+            // A node that nobody told to stop does not end well.
+            Ok(Ok(())) | Err(_) => Failure::Vanished,
+        }
     }
 
     /// Runs until `stop` resolves, with the reason, or the server fails.
@@ -65,11 +84,7 @@ impl Server {
     /// Why it failed.
     pub async fn run(mut self, stop: impl Future<Output = &'static str> + Send) -> Result<(), Failure> {
         tokio::select! {
-            ended = &mut self.driver => {
-                ended.map_err(|_| Failure::Vanished)??;
-                // A node that nobody told to stop does not end well.
-                Err(Failure::Vanished)
-            }
+            failure = self.ended() => Err(failure),
             why = stop => {
                 tracing::info!("{why}: the server stops");
                 self.stop().await
@@ -85,7 +100,9 @@ impl Server {
     pub async fn stop(mut self) -> Result<(), Failure> {
         self.node.shutdown();
         self.tasks.abort_all();
-        self.driver.await.map_err(|_| Failure::Vanished)??;
+        if let Some(driver) = self.driver.take() {
+            driver.await.map_err(|_| Failure::Vanished)??;
+        }
         tracing::info!("the server has stopped");
         Ok(())
     }

@@ -12,7 +12,7 @@ const el = (name, attributes = {}, ...content) => {
   node.append(...content.filter((part) => part !== null && part !== undefined).map((part) => part instanceof Node ? part : String(part)));
   return node;
 };
-const show = (id, ...content) => $(id).replaceChildren(...content);
+const show = (id, ...content) => $(id).replaceChildren(...content.filter((part) => part !== null));
 const number = (value) => value === null || value === undefined ? "–" : Number(value).toLocaleString("en", { maximumFractionDigits: value < 10 ? 2 : value < 100 ? 1 : 0 });
 const span = (ms) => {
   const s = Math.floor(ms / 1000);
@@ -21,7 +21,7 @@ const span = (ms) => {
   if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
   return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
 };
-const moment = (ms) => new Date(ms).toLocaleString();
+const moment = (ms) => ms === 0 ? "–" : new Date(ms).toLocaleString();
 const ask = async (path) => {
   const answer = await fetch(path, { cache: "no-store" });
   const told = await answer.json();
@@ -74,7 +74,8 @@ const CHARTS = [
 const SVG = "http://www.w3.org/2000/svg";
 
 const chart = ([title, series], history) => {
-  const width = 600, height = 92, slots = 600;
+  const width = 600, height = 92, slots = Math.max(60, history.at.length);
+  const ago = slots < 120 ? `${slots} s ago` : `${Math.round(slots / 60)} min ago`;
   const most = Math.max(...series.flatMap(([key]) => history[key]), 0);
   const top = most <= 0 ? 1 : most * 1.08;
   const svg = document.createElementNS(SVG, "svg");
@@ -98,7 +99,7 @@ const chart = ([title, series], history) => {
   });
   const keys = series.map(([key, name], at) => el("span", { class: `key s${at}` }, `${name} `, el("b", {}, number(history[key].at(-1) ?? 0))));
   return el("figure", {}, el("figcaption", {}, el("strong", {}, title), ...keys), svg,
-    el("div", { class: "axis" }, el("span", {}, "10 min ago"), el("span", {}, `highest ${number(most)}`), el("span", {}, "now")));
+    el("div", { class: "axis" }, el("span", {}, ago), el("span", {}, `highest ${number(most)}`), el("span", {}, "now")));
 };
 
 let place = "/";
@@ -123,8 +124,9 @@ const children = () => {
 };
 
 const stat = (node) => {
-  const shown = { ...node.stat, ctime: moment(node.stat.ctime), mtime: moment(node.stat.mtime) };
-  return el("dl", { class: "stat" }, ...Object.entries(shown).map(([key, value]) => el("div", {}, el("dt", {}, key), el("dd", {}, value))));
+  const order = ["version", "cversion", "aversion", "numChildren", "dataLength", "ephemeralOwner", "czxid", "mzxid", "pzxid", "ctime", "mtime"];
+  const value = (key) => key.endsWith("time") ? moment(node.stat[key]) : node.stat[key];
+  return el("dl", { class: "stat" }, ...order.map((key) => el("div", {}, el("dt", {}, key), el("dd", {}, value(key)))));
 };
 
 const visit = async (path) => {
