@@ -96,7 +96,12 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unreadable { .. } | Self::Refused(_) | Self::Config(_) => ExitCode::from(2),
-            Self::DataDirectory { .. } | Self::Running { .. } | Self::Storage(_) => ExitCode::from(3),
+            Self::DataDirectory { .. }
+            | Self::Running { .. }
+            | Self::Storage(_)
+            | Self::Node(NodeError::Storage(_) | NodeError::Restore { .. } | NodeError::SnapshotGap { .. }) => {
+                ExitCode::from(3)
+            }
             _ => ExitCode::FAILURE,
         }
     }
