@@ -94,7 +94,6 @@ impl Admin {
     }
 
     /// Everything, as an axum router.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .merge(page::router())
