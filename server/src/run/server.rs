@@ -17,7 +17,7 @@ pub struct Server {
     node: Node,
     /// None once it has ended.
     driver: Option<JoinHandle<Result<(), NodeError>>>,
-    service: Option<Service>,
+    services: Vec<Service>,
     admin: Arc<Admin>,
     /// What listens and looks; ends with the server.
     tasks: JoinSet<()>,
@@ -45,8 +45,9 @@ impl Server {
         let driver = Some(tokio::spawn(driver));
         let mut tasks = JoinSet::new();
         let host = Host::new(&cfg, &plan, Arc::clone(&counters));
-        let service = clients::open(&node, &cfg, &plan.clients, host, &mut tasks).await?;
-        let admin = Admin::new(node.clone(), service.clone(), clock, counters, cfg.clone(), plan.clone());
+        let services = clients::open(&node, &cfg, &plan.clients, host, &mut tasks).await?;
+        let admin =
+            Admin::new(node.clone(), services.first().cloned(), clock, counters, cfg.clone(), plan.clone());
         tasks.spawn(Arc::clone(&admin).look());
         open_admin(&mut tasks, &admin, cfg.admin.as_ref(), cfg.metrics.as_ref()).await;
         tracing::info!(
@@ -55,7 +56,7 @@ impl Server {
             standalone = cfg.standalone,
             "the server runs"
         );
-        Ok(Self { node, driver, service, admin, tasks, _pid: pid })
+        Ok(Self { node, driver, services, admin, tasks, _pid: pid })
     }
 
     /// The node.
@@ -103,7 +104,7 @@ impl Server {
     ///
     /// When the storage failed on the way.
     pub async fn stop(mut self) -> Result<(), Failure> {
-        if let Some(service) = &self.service {
+        for service in &self.services {
             service.stop();
         }
         self.node.shutdown();
