@@ -112,8 +112,18 @@ impl Site {
 
     /// Runs the server in the foreground.
     pub(crate) fn run(&mut self) {
+        self.spawn(Command::new(PROGRAM));
+    }
+
+    /// The same from a shell that lets it have so many files at first.
+    pub(crate) fn run_limited(&mut self, files: u32) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -S -n {files}; exec \"$0\" \"$@\""), PROGRAM]);
+        self.spawn(command);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.data.join("log")).unwrap();
-        let mut command = Command::new(PROGRAM);
         command.arg("server").arg(&self.file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.kill_on_drop(true).spawn().unwrap());
     }
