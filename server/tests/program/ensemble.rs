@@ -49,7 +49,7 @@ async fn three_servers_lose_their_leader_by_sigkill_and_nothing_else() {
 #[tokio::test]
 async fn an_observer_answers_forwards_and_says_what_it_is() {
     let dir = Dir::new();
-    let mut sites = Site::ensemble(&dir, &["", "", "", ":observer"], "");
+    let mut sites = Site::ensemble(&dir, &["", "", "", ":observer"], "syncLimit=5\n");
     sites.iter_mut().for_each(Site::run);
     let mut modes = Vec::new();
     for site in &sites {

@@ -89,7 +89,8 @@ impl Site {
                 format!("server.{n}=127.0.0.1:{quorum}:{election}{role}\n")
             })
             .collect();
-        let more = format!("initLimit=10\nsyncLimit=5\n{lines}{more}");
+        // Long, so that a busy machine deposes no leader; a process that has gone is noticed at once.
+        let more = format!("initLimit=20\nsyncLimit=20\n{lines}{more}");
         let sites = ports.iter().zip(1..).map(|([.., client, admin], n)| {
             let site = Self::new(&dir.0.join(format!("{n}")), *client, *admin, &more);
             fs::write(site.data.join("myid"), format!("{n}\n")).unwrap();
