@@ -21,7 +21,7 @@ const span = (ms) => {
   if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
   return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
 };
-const moment = (ms) => ms === 0 ? "–" : new Date(ms).toLocaleString();
+const moment = (ms) => ms === 0 ? "–" : new Date(ms).toLocaleString("sv");
 const ask = async (path) => {
   const answer = await fetch(path, { cache: "no-store" });
   const told = await answer.json();
