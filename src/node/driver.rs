@@ -17,7 +17,9 @@ use super::{
 };
 
 use crate::codec;
-use crate::peer::{ClientRequest, CloseReason, Connect, Input, Message, Output, Peer, Request, Status};
+use crate::peer::{
+    ClientRequest, CloseReason, Connect, Detail, Input, Inspection, Message, Output, Peer, Request, Status,
+};
 use crate::storage::{Storage, StorageError};
 use crate::transport::Transport;
 use crate::types::{ClientId, Lane, Now, PersistId, ServerId, Time};
@@ -41,6 +43,7 @@ pub(super) enum Command {
         after: Box<Status>,
         answer: oneshot::Sender<Status>,
     },
+    Inspect(Detail, oneshot::Sender<Inspection>),
     Subscribe(EventSink),
     Shutdown,
 }
@@ -177,6 +180,9 @@ impl Driver {
                 Poll::Ready(Some(Command::Status(asked))) => drop(asked.send(self.peer.status(now))),
                 Poll::Ready(Some(Command::NextStatus { after, answer })) => {
                     self.curious.push((after, answer));
+                }
+                Poll::Ready(Some(Command::Inspect(detail, asked))) => {
+                    drop(asked.send(self.peer.inspect(detail)));
                 }
                 Poll::Ready(Some(Command::Subscribe(sink))) => self.events.push(sink),
                 Poll::Ready(Some(Command::Shutdown) | None) => {
