@@ -6,7 +6,7 @@ use crate::protocol::record::{
     PathResponse, ReadRequest, Record, SetDataRequest, SetWatches, VersionedRequest, WatcherEvent, xid,
 };
 use crate::protocol::words::Word;
-use crate::protocol::{ServeOptions, record};
+use crate::protocol::{ConnectionOptions, ServeOptions, record};
 use crate::types::{Acl, AclEntry, Identity, Permissions, Zxid};
 
 use super::ensemble::{Client, Servers, connect_request, create};
@@ -202,6 +202,47 @@ async fn the_words_are_answered_to_whoever_asks_and_to_the_program() {
     let figures = servers.services[0].word(Word::Mntr).await;
     assert!(figures.contains("zk_global_sessions\t1\n"), "{figures}");
     servers.nodes[0].shutdown();
+}
+
+#[tokio::test]
+async fn sessions_ephemerals_and_watches_can_be_listed() {
+    let servers = Servers::start(3, ServeOptions::default).await;
+    let (mut ann, mut bob) = (servers.client(0).await, servers.client(1).await);
+    ann.call(&create("/e", 1)).await;
+    bob.call(&Call::Sync(PathRequest { path: "/".into() })).await;
+    bob.call(&Call::GetData(read("/e", true))).await;
+    let service = &servers.services[1];
+    let dump = service.word(Word::Dump).await;
+    assert!(dump.contains(&format!("Sessions with Ephemerals (1):\n{}:\n\t/e\n", ann.session)), "{dump}");
+    assert!(dump.contains(&format!("\n{}\t10000ms\n", bob.session)), "{dump}");
+    assert_eq!(service.word(Word::Wchc).await, format!("{}\n\t/e\n\n", bob.session));
+    assert_eq!(service.word(Word::Wchs).await, "1 connections watching 1 paths\nTotal watches:1\n");
+    assert_eq!(servers.services[0].word(Word::Wchp).await, "\n", "watches are the server's own");
+
+    let report = service.report(Word::Cons).await;
+    let [connection] = &report.connections[..] else { panic!("{:?}", report.connections) };
+    assert_eq!((connection.session, connection.timeout_millis), (bob.session, 10_000));
+    assert_eq!((connection.activity.received, connection.activity.sent), (3, 3));
+    service.word(Word::Crst).await;
+    assert!(service.registry().connections()[0].activity.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_asks_much_at_once_is_slowed_down_and_not_closed() {
+    let servers = Servers::start(1, || {
+        let connection = ConnectionOptions { outstanding: usize::MAX, ..ConnectionOptions::default() };
+        ServeOptions { connection: connection.into(), ..ServeOptions::default() }
+    })
+    .await;
+    let mut client = servers.client(0).await;
+    let (count, mut errors) = (5_000, 0);
+    for _ in 0..count {
+        client.send(&Call::Exists(read("/none", false))).await;
+    }
+    for _ in 0..count {
+        errors += i32::from(client.answer().await.unwrap().0.err == -101);
+    }
+    assert_eq!(errors, count);
 }
 
 #[tokio::test]
