@@ -1,5 +1,13 @@
 //! The `quorate` program: a coordination server that is run from a ZooKeeper `zoo.cfg`.
 //!
-//! Rooms: [`config`] reads and judges the file.
+//! | room | what it does |
+//! |---|---|
+//! | [`config`] | reads and judges the file: text in, a plan or a list of what is wrong out; pure |
+//! | [`cli`] | the command line |
+//! | [`run`] | one server in the foreground: storage, transport, node, listeners, signals |
+//! | [`process`] | servers in the background: `start`, `stop`, `restart`, `status` |
 
+pub mod cli;
 pub mod config;
+pub mod process;
+pub mod run;
