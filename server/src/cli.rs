@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::process;
 use crate::run::{self, LogFormat};
+use crate::shell::{self, ShellArgs};
 
 /// A coordination server: ZooKeeper's model and protocol, without a JVM
 #[derive(Parser, Debug)]
@@ -22,6 +23,7 @@ Examples:
   quorate server zoo.cfg        Run the server of this configuration until it is stopped
   quorate start zoo.cfg         The same in the background
   quorate status zoo.cfg        Say whether it leads or follows
+  quorate shell ls /            Ask the server at localhost:2181 for the children of the root
 
 A zoo.cfg for one server:
   tickTime=2000
@@ -61,6 +63,12 @@ enum Command {
     ///
     /// Asks `srvr` on the client port; 4lw.commands.whitelist must have it, and has by default.
     Status(Configured),
+    /// Talk to a server: zkCli's commands, interactive or one at a time
+    ///
+    /// Options stand before the command, with one dash as in zkCli: -server host:port[,host:port...][/path] (default
+    /// localhost:2181), -timeout milliseconds (default 30000), -r for a server that only reads. Without a command it
+    /// reads them from the terminal or a pipe; `help` lists them.
+    Shell(ShellArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -104,6 +112,7 @@ async fn dispatch(command: Command) -> ExitCode {
         Command::Stop(configured) => process::stop(&configured.config).await,
         Command::Restart(configured) => process::restart(&configured.config).await,
         Command::Status(configured) => process::status(&configured.config).await,
+        Command::Shell(args) => shell::main(&args),
     }
 }
 

@@ -6,8 +6,10 @@
 //! | [`cli`] | the command line |
 //! | [`run`] | one server in the foreground: storage, transport, node, listeners, signals |
 //! | [`process`] | servers in the background: `start`, `stop`, `restart`, `status` |
+//! | [`shell`] | zkCli's commands, interactive or one at a time |
 
 pub mod cli;
 pub mod config;
 pub mod process;
 pub mod run;
+pub mod shell;
