@@ -57,7 +57,7 @@ mod tests {
             ("create /a \"it's\"", vec!["create", "/a", "it's"]),
             ("create /a \"\"", vec!["create", "/a", ""]),
             ("create /a 'x''y'", vec!["create", "/a", "x", "y"]),
-            ("create /a b\"c d\"", vec!["create", "/a", "b\"c", "d"]),
+            ("create /a b\"c d\"", vec!["create", "/a", "b\"c", "d\""]),
             ("create /a {\"k\":1}", vec!["create", "/a", "{\"k\":1}"]),
             ("create /a 'größe ☃'", vec!["create", "/a", "größe ☃"]),
             ("get \"/a", vec!["get", "/a"]),

@@ -79,9 +79,12 @@ impl Watches {
                 return true;
             }
         };
-        let once =
-            (data & self.data.remove(path), exist & self.exist.remove(path), child & self.child.remove(path));
-        once != (false, false, false)
+        // Each table is looked into only where the event ends its watches.
+        let data = data && self.data.remove(path);
+        let exist = exist && self.exist.remove(path);
+        let child = child && self.child.remove(path);
+        data || exist
+            || child
             || self.persistent.contains(path)
             || (kind != WatchKind::NodeChildrenChanged && self.above(path))
     }
