@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::process;
 use crate::run::{self, LogFormat};
 use crate::shell::{self, ShellArgs};
+use crate::up;
 
 /// A coordination server: ZooKeeper's model and protocol, without a JVM
 #[derive(Parser, Debug)]
@@ -24,6 +25,7 @@ Examples:
   quorate start zoo.cfg         The same in the background
   quorate status zoo.cfg        Say whether it leads or follows
   quorate shell ls /            Ask the server at localhost:2181 for the children of the root
+  quorate up                    Three servers at once, to develop against
 
 A zoo.cfg for one server:
   tickTime=2000
@@ -69,6 +71,10 @@ enum Command {
     /// localhost:2181), -timeout milliseconds (default 30000), -r for a server that only reads. Without a command it
     /// reads them from the terminal or a pipe; `help` lists them.
     Shell(ShellArgs),
+    /// Run a whole ensemble on this machine, for development
+    ///
+    /// Prints the connection string and how the servers are doing, until Ctrl-C.
+    Up(up::Options),
 }
 
 #[derive(clap::Args, Debug)]
@@ -113,6 +119,7 @@ async fn dispatch(command: Command) -> ExitCode {
         Command::Restart(configured) => process::restart(&configured.config).await,
         Command::Status(configured) => process::status(&configured.config).await,
         Command::Shell(args) => shell::main(&args),
+        Command::Up(options) => up::main(options).await,
     }
 }
 

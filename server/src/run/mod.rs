@@ -1,13 +1,15 @@
 //! One server in the foreground: from a configuration file to exit code.
 
+mod clients;
 mod failure;
 mod files;
+mod host;
 mod load;
-mod logging;
+pub(crate) mod logging;
 mod peers;
 mod pid_file;
 mod server;
-mod signals;
+pub(crate) mod signals;
 mod split;
 
 use std::path::Path;

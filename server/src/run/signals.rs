@@ -3,7 +3,7 @@ use std::future::Future;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Resolves with the name of the signal when the process is told to stop. A second one ends the process at once.
-pub(super) fn stop() -> impl Future<Output = &'static str> + Send {
+pub(crate) fn stop() -> impl Future<Output = &'static str> + Send {
     let kinds = [("SIGTERM", SignalKind::terminate()), ("SIGINT", SignalKind::interrupt())];
     let mut signals: Vec<(&'static str, Signal)> = Vec::new();
     for (name, kind) in kinds {

@@ -61,6 +61,11 @@ impl Frames {
         Ok(Some(frame))
     }
 
+    /// Takes frames of up to `limit` bytes from now on; what has arrived stays.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// The first bytes that wait to be taken apart.
     #[must_use]
     pub fn peek<const N: usize>(&self) -> Option<&[u8; N]> {
