@@ -151,6 +151,8 @@ def show(answer):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default="127.0.0.1:2181")
+    parser.add_argument("--second", help="the server of `quorate shell`, if it is another")
+    parser.add_argument("--second-zkcli", action="store_true", help="run zkCli.sh there as well, to compare two servers")
     parser.add_argument("--zkcli", default="/usr/share/zookeeper/bin/zkCli.sh")
     parser.add_argument("--quorate", default="target/debug/quorate")
     parser.add_argument("--commands", default=__file__.replace("zkcli.py", "zkcli.txt"))
@@ -168,7 +170,8 @@ def main():
                 print("\n".join([f"> {line}"] + show(answer)), file=file)
         return 0
 
-    ours = transcript([args.quorate, "shell", "-server", args.server], "/interop-b", script, args.settle)
+    second = [args.zkcli] if args.second_zkcli else [args.quorate, "shell"]
+    ours = transcript([*second, "-server", args.second or args.server], "/interop-b", script, args.settle)
     differences = 0
     for line, expected, found in zip(script, theirs, ours):
         if expected == found:

@@ -14,5 +14,6 @@ mod ensemble;
 mod harness;
 mod process;
 mod refusals;
+mod shell;
 mod tls;
 mod up;

@@ -152,9 +152,7 @@ fn encode_body(
             WhoAmIResponse { identities }.encode(output);
         }
         (Expectation::NoError, Answer::Done) => ErrorResponse { err: 0 }.encode(output),
-        (Expectation::Multi(ops), Answer::Written(Written::Multi(results)))
-            if ops.len() == results.len() =>
-        {
+        (Expectation::Multi(ops), Answer::Written(Written::Multi(results))) if ops.len() == results.len() => {
             let results = ops.iter().zip(results).map(|(op, written)| multi_result(*op, written));
             MultiResponse { results: results.collect::<Option<_>>().ok_or(SYSTEM_ERROR)? }.encode(output);
         }

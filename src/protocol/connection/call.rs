@@ -90,9 +90,7 @@ pub(super) fn steps(call: Call, own: &[Identity], options: &ConnectionOptions) -
         Call::GetChildren2(ReadRequest { path: at, watch }) => {
             Step::read(Read::Children { path: path(&at) }, watch, Expectation::ChildrenAndStat)
         }
-        Call::GetAcl(request) => {
-            Step::read(Read::Acl { path: path(&request.path) }, false, Expectation::Acl)
-        }
+        Call::GetAcl(request) => Step::read(Read::Acl { path: path(&request.path) }, false, Expectation::Acl),
         Call::GetEphemerals(request) => {
             let prefix = path(&request.path);
             Step::read(Read::Ephemerals { prefix }, false, Expectation::Ephemerals)
@@ -108,13 +106,13 @@ pub(super) fn steps(call: Call, own: &[Identity], options: &ConnectionOptions) -
             });
             Step::read(Read::Many(reads.collect()), false, Expectation::MultiRead)
         }
-        Call::Sync(request) => {
-            Step { request: Request::Sync, expectation: Expectation::Echo(request.path) }
-        }
+        Call::Sync(request) => Step { request: Request::Sync, expectation: Expectation::Echo(request.path) },
         Call::Ping => Step { request: Request::Ping, expectation: Expectation::Ping },
         Call::WhoAmI => Step { request: Request::WhoAmI, expectation: Expectation::Identities },
         Call::CheckWatches(request) => watches(&request, |path, target| WatchRequest::Check { path, target }),
-        Call::RemoveWatches(request) => watches(&request, |path, target| WatchRequest::Remove { path, target }),
+        Call::RemoveWatches(request) => {
+            watches(&request, |path, target| WatchRequest::Remove { path, target })
+        }
         Call::AddWatch(request) => match watch_mode(request.mode) {
             Some(mode) => {
                 Step::watch(WatchRequest::Add { path: path(&request.path), mode }, Expectation::NoError)
@@ -270,21 +268,19 @@ fn set_watches(request: SetWatches2) -> Step {
     Step::watch(restore, Expectation::Nothing)
 }
 
-fn authenticate(
-    packet: &AuthPacket,
-    own: &[Identity],
-    options: &ConnectionOptions,
-) -> (Vec<Step>, bool) {
+fn authenticate(packet: &AuthPacket, own: &[Identity], options: &ConnectionOptions) -> (Vec<Step>, bool) {
     let identity = |identity, expectation| Step { request: Request::AddIdentity(identity), expectation };
     let known = || Step { request: Request::Ping, expectation: Expectation::Identity };
     let steps = match &*packet.scheme {
         "digest" => {
             let credentials = String::from_utf8_lossy(packet.auth.as_deref().unwrap_or_default());
             let digest = digest_identity(&credentials);
-            let is_super = options.super_digest.as_ref().is_some_and(|expected| {
-                bool::from(expected.as_bytes().ct_eq(digest.id.as_bytes()))
-            });
-            let superuser = is_super.then(|| identity(Identity::new("super", ""), Expectation::FirstIdentity));
+            let is_super = options
+                .super_digest
+                .as_ref()
+                .is_some_and(|expected| bool::from(expected.as_bytes().ct_eq(digest.id.as_bytes())));
+            let superuser =
+                is_super.then(|| identity(Identity::new("super", ""), Expectation::FirstIdentity));
             superuser.into_iter().chain([identity(digest, Expectation::Identity)]).collect()
         }
         // The connection proves its address, and its certificate, by itself.
