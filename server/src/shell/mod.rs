@@ -9,17 +9,17 @@ mod command;
 mod completion;
 mod error;
 mod flags;
+mod interpreter;
 mod options;
 mod output;
-mod shell;
 mod terminal;
 mod words;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use interpreter::{Next, Shell};
 use options::Options;
-use shell::{Next, Shell};
 
 /// What stands behind `quorate shell` on the command line.
 #[derive(clap::Args, Debug)]

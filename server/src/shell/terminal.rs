@@ -15,8 +15,8 @@ use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper
 
 use super::client::{Client, State};
 use super::completion::{Wanted, paths, wanted};
+use super::interpreter::{Next, Shell};
 use super::options::Options;
-use super::shell::{Next, Shell};
 
 /// How many lines the history file keeps.
 const HISTORY_LEN: usize = 1000;

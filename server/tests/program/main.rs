@@ -16,4 +16,5 @@ mod process;
 mod refusals;
 mod shell;
 mod tls;
+mod transcript;
 mod up;

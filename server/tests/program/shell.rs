@@ -151,6 +151,32 @@ async fn a_session_moves_to_another_server_with_its_watches_and_ephemerals() {
     assert_eq!(shell.quit("ls /\n").await, Some(0));
 }
 
+#[tokio::test]
+async fn refused_credentials_end_the_session_and_connect_opens_another() {
+    let (_dir, _site, server) = serving().await;
+    let mut shell = Typed::open(&server);
+    shell.ask("whoami").await;
+    assert_eq!(shell.ask("addauth nonsense x").await, event("AuthFailed type:None path:null"));
+    assert_eq!(shell.ask("whoami").await, ["Not connected"]);
+    shell.ask("connect").await;
+    shell.ask("sync /").await;
+    assert_eq!(shell.ask("whoami").await, ["Auth scheme: User", "ip: 127.0.0.1"]);
+    assert_eq!(shell.quit("").await, Some(0));
+}
+
+#[tokio::test]
+async fn a_large_subtree_is_deleted_whatever_the_batch() {
+    let (_dir, _site, server) = serving().await;
+    let lines: String = (0..300).map(|number| format!("create -s /top/{number}-\n")).collect();
+    let mut shell = Typed::open(&server);
+    shell.ask("create /top").await;
+    shell.tell(&lines).await;
+    assert_eq!(shell.ask("getAllChildrenNumber /top").await, ["300"]);
+    assert_eq!(shell.ask("deleteall /top -b 7").await, [""; 0]);
+    assert_eq!(shell.ask("ls /").await, ["[zookeeper]"]);
+    assert_eq!(shell.quit("").await, Some(0));
+}
+
 /// A shell that lines are typed into.
 struct Typed {
     child: Child,

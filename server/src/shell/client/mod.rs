@@ -25,8 +25,6 @@ use tokio::sync::mpsc::UnboundedSender;
 pub(crate) use calls::{CreateKind, Fault};
 pub(crate) use code::KeeperCode;
 pub(crate) use event::Event;
-#[cfg(test)]
-pub(crate) use event::{ConnectionState, WatchKind};
 pub(crate) use path::BadPath;
 pub(crate) use servers::{BadConnectString, ConnectString};
 pub(crate) use status::{Listener, State};
