@@ -99,7 +99,10 @@ impl Shell {
         err: &mut dyn Write,
     ) -> io::Result<Next> {
         let done = self.dispatch(words, out, err);
-        self.succeeded = done.is_ok();
+        // How the program ends is said by the command before `quit`.
+        if !matches!(done, Ok(Next::Quit)) {
+            self.succeeded = done.is_ok();
+        }
         let next = match done {
             Ok(next) => next,
             Err(CommandError::Output(error)) => return Err(error),

@@ -94,11 +94,10 @@ impl Driver {
                 ControlFlow::Continue(link) => link,
                 ControlFlow::Break(state) => break state,
             };
-            let end = self.serve(link).await;
-            self.wire.fail(KeeperCode::CONNECTION_LOSS);
-            match end {
+            match self.serve(link).await {
                 End::Lost => {
-                    self.status.tell(&Event::Connection(ConnectionState::Disconnected), State::Connecting)
+                    self.status.tell(&Event::Connection(ConnectionState::Disconnected), State::Connecting);
+                    self.wire.fail(KeeperCode::CONNECTION_LOSS);
                 }
                 End::Over(state) => break state,
             }
@@ -246,6 +245,7 @@ impl Driver {
                 for event in self.wire.remove_watches(call, target, local, answer) {
                     self.status.tell_event(&event);
                 }
+                self.wire.answer();
             }
             Order::Close => {
                 self.wire.close_session();
@@ -281,6 +281,7 @@ impl Driver {
                 }
                 self.status.tell_event(&event);
             }
+            self.wire.answer();
         }
         Ok(None)
     }

@@ -28,6 +28,8 @@ pub(super) struct Wire {
     proving: VecDeque<Option<Answer>>,
     watches: Watches,
     credentials: Vec<AuthPacket>,
+    /// Answers that wait until the events before them are told.
+    due: Vec<(Answer, Result<Bytes, KeeperCode>)>,
     output: BytesMut,
 }
 
@@ -64,6 +66,7 @@ impl Wire {
             proving: VecDeque::new(),
             watches: Watches::default(),
             credentials: Vec::new(),
+            due: Vec::new(),
             output: BytesMut::new(),
         }
     }
@@ -122,13 +125,12 @@ impl Wire {
     ) -> Vec<Event> {
         let Call::RemoveWatches(request) = &call else { return Vec::new() };
         if !self.watches.has(&request.path, target) {
-            // Whoever asked has gone if nobody listens.
-            let _ = answer.send(Err(KeeperCode::NO_WATCHER));
+            self.due.push((answer, Err(KeeperCode::NO_WATCHER)));
             return Vec::new();
         }
         if local {
             let events = self.removed(&request.path.clone(), target);
-            let _ = answer.send(Ok(Bytes::new()));
+            self.due.push((answer, Ok(Bytes::new())));
             return events;
         }
         let xid = self.next_xid();
@@ -147,7 +149,8 @@ impl Wire {
         self.push(xid, Call::CloseSession, None, None);
     }
 
-    /// Takes a frame of a connection that has been greeted, and says what is to be told.
+    /// Takes a frame of a connection that has been greeted, and says what is to be told. Once it is, [`answer`](Self::answer):
+    /// who gets an answer finds all told that came before it.
     pub(super) fn frame(&mut self, frame: Bytes) -> Result<Vec<Event>, ProtocolError> {
         let mut input = Decoder::new(frame.clone());
         let header = ReplyHeader::decode(&mut input).map_err(|_| ProtocolError)?;
@@ -165,7 +168,7 @@ impl Wire {
             xid::PING => return Ok(Vec::new()),
             xid::AUTH => {
                 if let Some(answer) = self.proving.pop_front().ok_or(ProtocolError)? {
-                    let _ = answer.send(result.map(|()| body));
+                    self.due.push((answer, result.map(|()| body)));
                 }
                 let refused = Event::Connection(ConnectionState::AuthFailed);
                 return Ok(if result.is_ok() { Vec::new() } else { vec![refused] });
@@ -181,13 +184,22 @@ impl Wire {
             _ => Vec::new(),
         };
         if let Some(answer) = pending.answer {
-            let _ = answer.send(result.map(|()| body));
+            self.due.push((answer, result.map(|()| body)));
         }
         Ok(events)
     }
 
-    /// Tells all who wait that there will be no answer. Whether a write was carried out is then not known.
+    /// Gives the answers that have come.
+    pub(super) fn answer(&mut self) {
+        for (answer, result) in self.due.drain(..) {
+            // Whoever asked has gone if nobody listens.
+            let _ = answer.send(result);
+        }
+    }
+
+    /// Gives the answers that have come, and tells all others who wait that there will be no answer. Whether a write was carried out is then not known.
     pub(super) fn fail(&mut self, code: KeeperCode) {
+        self.answer();
         let asked = self.pending.drain(..).filter_map(|pending| pending.answer);
         for answer in asked.chain(self.proving.drain(..).flatten()) {
             let _ = answer.send(Err(code));

@@ -49,7 +49,9 @@ impl Scripted {
     }
 
     fn reply(&mut self, xid: i32, zxid: u64, err: i32) -> Result<Vec<Event>, ProtocolError> {
-        self.wire.frame(body(&ReplyHeader { xid, zxid: Zxid::from_u64(zxid), err }))
+        let events = self.wire.frame(body(&ReplyHeader { xid, zxid: Zxid::from_u64(zxid), err }));
+        self.wire.answer();
+        events
     }
 
     fn event(&mut self, kind: i32, path: &str) -> Vec<Event> {
@@ -182,6 +184,7 @@ fn watches_are_removed_at_the_server_first_and_told_with_its_answer() {
     let request = |kind| Call::RemoveWatches(WatchesRequest { path: "/a".into(), kind });
     let (answer, none) = mpsc::channel();
     assert_eq!(server.wire.remove_watches(request(1), WatchTarget::Children, false, answer), []);
+    server.wire.answer();
     assert_eq!(none.try_recv().unwrap(), Err(KeeperCode::NO_WATCHER));
     assert_eq!(server.calls(), [], "a watch that is not there is no business of the server's");
 
@@ -191,6 +194,16 @@ fn watches_are_removed_at_the_server_first_and_told_with_its_answer() {
     let told = Event::Watch { kind: WatchKind::DataWatchRemoved, path: "/a".into() };
     assert_eq!(server.reply(2, 1, 0).unwrap(), [told]);
     assert!(removed.try_recv().unwrap().is_ok());
+}
+
+#[test]
+fn an_answer_waits_until_the_events_before_it_are_told() {
+    let mut server = Scripted::greeted();
+    let asked = server.ask(get("/a", false));
+    server.wire.frame(body(&ReplyHeader { xid: 1, zxid: Zxid::ZERO, err: 0 })).unwrap();
+    assert!(asked.try_recv().is_err());
+    server.wire.answer();
+    assert!(asked.try_recv().is_ok());
 }
 
 #[test]
