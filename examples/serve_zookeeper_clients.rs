@@ -50,7 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // Everything that ZooKeeper leaves switched off is on here, to try it out.
         let connection =
             ConnectionOptions { words: WordSet::ALL, extended_types: true, ..ConnectionOptions::default() };
-        let options = ServeOptions { connection: Arc::new(connection), ..ServeOptions::default() };
+        let connection = Arc::new(connection);
+        let options = ServeOptions { connection, connections_per_address: 0, ..ServeOptions::default() };
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let (service, driver) = serve(&node, listener, options)?;
         tokio::spawn(driver);

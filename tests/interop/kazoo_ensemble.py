@@ -8,7 +8,8 @@ Needs kazoo (pip install kazoo). Exit code 0 when everything held; otherwise wha
 * create, read, versions, sequences, transactions, watches, ACLs, as kazoo uses them;
 * kazoo.recipe: Lock, Election, Counter, Queue, Barrier, Party, ChildrenWatch, DataWatch;
 * the leader gets SIGKILL in the middle, several times: no client loses its session, every client writes again within its
-  session timeout, every write that was acknowledged is there, the lock and the election keep their holders.
+  session timeout, every write that was acknowledged is there, the lock and the election keep their holders;
+* the same with a leader that stands still (SIGSTOP) and goes on later.
 """
 
 import argparse
@@ -33,8 +34,9 @@ from kazoo.exceptions import (
     NotEmptyError,
     OperationTimeoutError,
 )
-from kazoo.security import make_digest_acl
+from kazoo.security import make_digest_acl, make_digest_acl_credential
 
+SUPER = "super", "of all"
 SESSION = 10.0
 DEADLINE = 60.0
 
@@ -84,7 +86,8 @@ class Ensemble:
             with open(self.files[n], "w") as file:
                 file.write(
                     f"tickTime=500\ninitLimit=10\nsyncLimit=4\ndataDir={home}/data\nclientPortAddress=127.0.0.1\n"
-                    f"clientPort={self.clients[n]}\nadmin.enableServer=false\nmaxSessionTimeout=40000\n{lines}"
+                    f"clientPort={self.clients[n]}\nadmin.enableServer=false\nmaxSessionTimeout=40000\n"
+                    f"DigestAuthenticationProvider.superDigest={make_digest_acl_credential(*SUPER)}\n{lines}"
                 )
 
     def start(self, n):
@@ -190,6 +193,8 @@ def nodes(ensemble):
     except NoAuthError:
         pass
     check(one.get("/nodes/own")[0] == b"s")
+    other.add_auth("digest", ":".join(SUPER))
+    check(other.get("/nodes/own")[0] == b"s", "the super user reads everything")
     one.delete("/nodes", recursive=True)
     for client in (one, other):
         client.stop()
@@ -382,6 +387,40 @@ def leader_killed(ensemble, kills):
         client.close()
 
 
+def leader_frozen(ensemble):
+    """The leader's process stands still, as a machine that hangs: its connections stay open, and nothing comes."""
+    workers = [Worker(Client(ensemble, n % 3), f"f{n}") for n in range(6)]
+    workers[0].client.ensure_path("/log")
+    for worker in workers:
+        worker.start()
+    until("all servers serve", ensemble.all_serve)
+    until("all workers write", lambda: all(worker.wrote_since(time.monotonic() - 1) for worker in workers))
+    victim = ensemble.leader()
+    epoch = max(worker.done[-1][1] for worker in workers)
+    process = ensemble.processes[victim]
+    process.send_signal(signal.SIGSTOP)
+    frozen = time.monotonic()
+    try:
+        until("every client writes under another leader", lambda: all(worker.wrote_in(epoch + 1) for worker in workers))
+    finally:
+        process.send_signal(signal.SIGCONT)
+    took = time.monotonic() - frozen
+    check(took < SESSION, f"{took:.1f} s until all write again")
+    until("the old leader follows", lambda: ensemble.mode(victim) == "follower")
+    for worker in workers:
+        worker.stopping.set()
+        worker.join()
+        check(worker.failure is None and not worker.client.lost(), repr(worker.failure), worker.client.states)
+    workers[0].client.sync("/")
+    there = {name for name in workers[0].client.get_children("/log") if name.startswith("f")}
+    told = {path.rsplit("/", 1)[1] for worker in workers for _, _, path in worker.done}
+    check(told == there, f"acknowledged and missing: {told - there}, there and not acknowledged: {there - told}")
+    print(f"   server {victim + 1}, the leader, frozen: all clients write again after {took:.2f} s, and nothing is lost")
+    for worker in workers:
+        worker.client.stop()
+        worker.client.close()
+
+
 def expired(ensemble):
     """A session that was closed takes its ephemerals along and is not taken up again."""
     silent, other = KazooClient(ensemble.hosts(0), timeout=1.5), Client(ensemble, 1)
@@ -421,6 +460,7 @@ def main():
             ("counter, queue, barrier, party, lock", lambda: recipes(ensemble)),
             ("a session that has ended", lambda: expired(ensemble)),
             (f"the leader is killed {arguments.kills} times", lambda: leader_killed(ensemble, arguments.kills)),
+            ("the leader stands still, and goes on", lambda: leader_frozen(ensemble)),
             ("the servers stop cleanly", ensemble.stop),
         ]:
             run()

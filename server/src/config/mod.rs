@@ -12,6 +12,7 @@ mod problem;
 mod properties;
 mod server_line;
 mod settings;
+mod take;
 mod zoo_cfg;
 
 #[cfg(test)]

@@ -41,9 +41,9 @@ pub(super) async fn open(
     }
     if let Some(secure) = &clients.secure {
         let tls = Arc::new(ClientTls::new(&files(secure)?)?);
-        reload(Arc::clone(&tls), secure.clone(), tasks);
-        let options = ServeOptions { tls: Some(tls), ..options };
+        let options = ServeOptions { tls: Some(Arc::clone(&tls)), ..options };
         services.push(start(node, "the secure client port", &secure.listen, options, tasks).await?);
+        reload(tls, secure.clone());
     }
     Ok(services)
 }
@@ -88,12 +88,13 @@ fn files(secure: &SecureListen) -> Result<TlsFiles, Failure> {
 }
 
 /// Reads the certificates again at SIGHUP; new connections have them.
-fn reload(tls: Arc<ClientTls>, secure: SecureListen, tasks: &mut JoinSet<()>) {
+fn reload(tls: Arc<ClientTls>, secure: SecureListen) {
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => return tracing::error!("SIGHUP cannot be waited for: {error}"),
     };
-    tasks.spawn(async move {
+    // It ends with the process, whose signal it is.
+    tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             let replaced = files(&secure).and_then(|files| Ok(tls.replace(&files)?));
             match replaced {

@@ -4,6 +4,7 @@ mod clients;
 mod failure;
 mod files;
 mod host;
+mod limits;
 mod load;
 pub(crate) mod logging;
 mod peers;
@@ -28,6 +29,7 @@ pub async fn main(file: &Path, format: LogFormat, detached: bool) -> ExitCode {
     if detached {
         signals::leave_terminal();
     }
+    limits::raise();
     match serve(file).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

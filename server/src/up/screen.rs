@@ -117,7 +117,7 @@ impl Screen {
         }
         for row in rows {
             let line = format!(
-                "server {}: {}, epoch {}, {} clients, {} sessions",
+                "server {}: {}, epoch {}, clients {}, sessions {}",
                 row.server.number(),
                 row.role(),
                 row.epoch,
@@ -189,13 +189,13 @@ mod tests {
         let first = screen.draw(vec![row(1, Role::Looking, 9), row(2, Role::Following, 5)]);
         assert_eq!(
             first,
-            "connect to x\nserver 1: looking, epoch 2, 1 clients, 4 sessions\n\
-             server 2: follower, epoch 2, 1 clients, 4 sessions\n"
+            "connect to x\nserver 1: looking, epoch 2, clients 1, sessions 4\n\
+             server 2: follower, epoch 2, clients 1, sessions 4\n"
         );
         assert_eq!(screen.draw(vec![row(1, Role::Looking, 10), row(2, Role::Following, 6)]), "");
         assert_eq!(
             screen.draw(vec![row(1, Role::Leading, 10)]),
-            "server 1: leader, epoch 2, 1 clients, 4 sessions\n"
+            "server 1: leader, epoch 2, clients 1, sessions 4\n"
         );
     }
 }

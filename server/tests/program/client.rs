@@ -22,7 +22,7 @@ impl Client {
         until("a client has a session", || Self::attach(port)).await
     }
 
-    async fn attach(port: u16) -> Option<Self> {
+    pub(crate) async fn attach(port: u16) -> Option<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
         let mut client = Self { stream, xid: 0 };
         let request = ConnectRequest {

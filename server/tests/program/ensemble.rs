@@ -47,6 +47,44 @@ async fn three_servers_lose_their_leader_by_sigkill_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_observer_answers_forwards_and_says_what_it_is() {
+    let dir = Dir::new();
+    let mut sites = Site::ensemble(&dir, &["", "", "", ":observer"], "syncLimit=5\n");
+    sites.iter_mut().for_each(Site::run);
+    let mut modes = Vec::new();
+    for site in &sites {
+        modes.push(site.mode().await);
+    }
+    assert_eq!(modes.pop().as_deref(), Some("observer"));
+    modes.sort();
+    assert_eq!(modes, ["follower", "follower", "leader"]);
+    let mut client = Client::connect(sites[3].client).await;
+    assert_eq!(client.create("/x", b"1").await, Some(0));
+    assert_eq!(client.get("/x").await, Some(Ok(b"1".to_vec())));
+
+    let mut told = serde_json::Value::Null;
+    for site in &sites[..3] {
+        let body: serde_json::Value = serde_json::from_str(&site.get("/commands/observers").await.1).unwrap();
+        if body["synced_observers"] == 1 {
+            told = body;
+        }
+    }
+    assert_eq!(told["observers"], serde_json::json!([4]), "the leader knows its observer");
+    // Without its vote the others go on; without two of theirs it does not make up for them.
+    sites[0].kill().await;
+    until("the rest serves", || async {
+        let mut client = Client::connect(sites[3].client).await;
+        (client.set("/x", b"2").await? == 0).then_some(())
+    })
+    .await;
+    sites[1].kill().await;
+    until("two of four are no quorum of three", || async {
+        (sites[3].get("/health/ready").await.0 == 503).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_server_without_a_quorum_lives_and_is_not_ready() {
     let dir = Dir::new();
     let mut sites = Site::three(&dir, "");

@@ -51,8 +51,13 @@ impl Drop for Dir {
 
 /// Ports that were free a moment ago.
 pub(crate) fn ports<const N: usize>() -> [u16; N] {
-    let held: Vec<_> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    std::array::from_fn(|at| held[at].local_addr().unwrap().port())
+    ports_of(1)[0]
+}
+
+fn ports_of<const N: usize>(sets: usize) -> Vec<[u16; N]> {
+    let held: Vec<_> = (0..N * sets).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let port = |at: usize| held[at].local_addr().unwrap().port();
+    (0..sets).map(|set| std::array::from_fn(|at| port(set * N + at))).collect()
 }
 
 /// One server: its configuration, and its process while it runs.
@@ -73,18 +78,25 @@ impl Site {
 
     /// Three servers of one ensemble.
     pub(crate) fn three(dir: &Dir, more: &str) -> Vec<Self> {
-        let ports: [u16; 12] = ports();
-        let lines: String =
-            (0..3).map(|n| format!("server.{}=127.0.0.1:{}:{}\n", n + 1, ports[n], ports[n + 3])).collect();
-        let more = format!("initLimit=10\nsyncLimit=5\n{lines}{more}");
-        (0..3)
-            .map(|n| {
-                let home = dir.0.join(format!("{}", n + 1));
-                let site = Self::new(&home, ports[n + 6], ports[n + 9], &more);
-                fs::write(site.data.join("myid"), format!("{}\n", n + 1)).unwrap();
-                site
+        Self::ensemble(dir, &["", "", ""], more)
+    }
+
+    /// Servers of one ensemble; each with what stands behind its ports in its line.
+    pub(crate) fn ensemble(dir: &Dir, roles: &[&str], more: &str) -> Vec<Self> {
+        let ports: Vec<[u16; 4]> = ports_of(roles.len());
+        let lines: String = (ports.iter().zip(roles).zip(1..))
+            .map(|(([quorum, election, ..], role), n)| {
+                format!("server.{n}=127.0.0.1:{quorum}:{election}{role}\n")
             })
-            .collect()
+            .collect();
+        // Long, so that a busy machine deposes no leader; a process that has gone is noticed at once.
+        let more = format!("initLimit=20\nsyncLimit=20\n{lines}{more}");
+        let sites = ports.iter().zip(1..).map(|([.., client, admin], n)| {
+            let site = Self::new(&dir.0.join(format!("{n}")), *client, *admin, &more);
+            fs::write(site.data.join("myid"), format!("{n}\n")).unwrap();
+            site
+        });
+        sites.collect()
     }
 
     fn new(home: &Path, client: u16, admin: u16, more: &str) -> Self {
@@ -101,8 +113,18 @@ impl Site {
 
     /// Runs the server in the foreground.
     pub(crate) fn run(&mut self) {
+        self.spawn(Command::new(PROGRAM));
+    }
+
+    /// The same from a shell that lets it have so many files at first.
+    pub(crate) fn run_limited(&mut self, files: u32) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -S -n {files}; exec \"$0\" \"$@\""), PROGRAM]);
+        self.spawn(command);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.data.join("log")).unwrap();
-        let mut command = Command::new(PROGRAM);
         command.arg("server").arg(&self.file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.kill_on_drop(true).spawn().unwrap());
     }

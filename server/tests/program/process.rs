@@ -100,3 +100,32 @@ async fn the_log_is_json_when_asked() {
     assert!(lines[0]["message"].as_str().unwrap().contains("did you mean `tickTime`?"), "{text}");
     assert!(lines.len() > 3);
 }
+
+#[tokio::test]
+async fn as_many_clients_may_come_as_the_system_lets_the_process_have_files() {
+    let dir = Dir::new();
+    let mut site = Site::alone(&dir, "maxClientCnxns=0\n");
+    site.run_limited(64);
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(Client::connect(site.client).await);
+    }
+    for client in &mut clients {
+        assert_eq!(client.sync().await, Some(0));
+    }
+    assert_eq!(site.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn one_address_has_as_many_connections_as_max_client_cnxns() {
+    let dir = Dir::new();
+    let mut site = Site::alone(&dir, "maxClientCnxns=2\n");
+    site.run();
+    let mut first = Client::connect(site.client).await;
+    let _second = Client::connect(site.client).await;
+    assert!(Client::attach(site.client).await.is_none(), "a third is closed");
+    assert_eq!(first.sync().await, Some(0), "the others do not notice");
+    drop(first);
+    let mut third = Client::connect(site.client).await;
+    assert_eq!(third.sync().await, Some(0));
+}

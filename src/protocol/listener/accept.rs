@@ -64,7 +64,8 @@ impl Acceptor {
         let place =
             options.registry.admit(address, is_secure, options.connections_per_address, options.connections);
         let Some(place) = place else {
-            tracing::warn!(%address, "a client has too many connections; this one is refused");
+            // Counted, and not loudly: whoever does this does it often.
+            tracing::debug!(%address, "one connection too many was refused");
             return;
         };
         if let Err(error) = stream.set_nodelay(true) {

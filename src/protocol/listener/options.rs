@@ -16,7 +16,7 @@ pub struct ServeOptions {
     pub connections_per_address: usize,
     /// How many connections there may be; 0 for any number. ZooKeeper's `maxCnxns`.
     pub connections: usize,
-    /// How long a client may take until it has a session, the TLS handshake included.
+    /// How long a client may take until it has a session; and before that as long for the handshake of TLS.
     pub handshake: Duration,
     /// How long a connection that is being closed may take to send what it still has to.
     pub farewell: Duration,

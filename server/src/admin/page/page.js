@@ -62,6 +62,8 @@ const ensemble = (told) => {
     el("td", { class: "num" }, server.synced === false ? "catching up" : server.behind === null ? "–" : number(server.behind)),
     el("td", { class: "num" }, server.silent_ms === null ? "–" : `${number(server.silent_ms)} ms ago`),
     el("td", { class: "num" }, number(server.connections))));
+  const elsewhere = told.leader !== null && told.leader !== told.server && told.ensemble.length > 1;
+  $("ensemble-hint").textContent = elsewhere ? `How far each is behind, and when it was last heard, the leader knows: see the page of server ${told.leader}.` : "";
   table("ensemble", [["server"], ["role"], ["quorum address"], ["epoch / counter"], ["behind", "num"], ["heard", "num"], ["clients", "num"]], rows);
 };
 
@@ -143,6 +145,7 @@ const visit = async (path) => {
       data && data.cut ? el("p", { class: "hint" }, "the beginning is shown") : null,
       stat(node),
       el("p", { class: "hint" }, "ACL: ", ...(node.acl ? node.acl.map((entry) => el("code", {}, `${entry.scheme}:${entry.id}:${entry.permissions} `)) : ["not for everybody"])));
+    history.replaceState(null, "", place === "/" ? location.pathname : `#${encodeURI(place)}`);
     crumbs();
     children();
   } catch (error) {
@@ -208,4 +211,4 @@ const forever = async (work, pause) => {
 $("filter").addEventListener("input", children);
 forever(look, 1000);
 forever(facts, 2000);
-visit("/");
+visit(decodeURI(location.hash.slice(1)) || "/");
