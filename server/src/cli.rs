@@ -67,9 +67,9 @@ enum Command {
     Status(Configured),
     /// Talk to a server: zkCli's commands, interactive or one at a time
     ///
-    /// Options stand before the command, with one dash as in zkCli: -server host:port[,host:port...][/path] (default
-    /// localhost:2181), -timeout milliseconds (default 30000), -r for a server that only reads. Without a command it
-    /// reads them from the terminal or a pipe; `help` lists them.
+    /// Options stand before the command, with one dash as in zkCli: -server (default localhost:2181; more behind
+    /// commas, then perhaps a path that all others are below), -timeout in milliseconds (default 30000), -r for a
+    /// server that only reads. Without a command it reads them from the terminal or a pipe; `help` lists them.
     Shell(ShellArgs),
     /// Run a whole ensemble on this machine, for development
     ///

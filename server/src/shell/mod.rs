@@ -24,8 +24,12 @@ use options::Options;
 /// What stands behind `quorate shell` on the command line.
 #[derive(clap::Args, Debug)]
 pub struct ShellArgs {
-    /// [-server host:port[,host:port…][/path]] [-timeout ms] [-r] [command …]
-    #[arg(value_name = "OPTIONS AND COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "OPTIONS AND COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        help = "[-server host:port[,host:port…][/path]] [-timeout ms] [-r] [command …]"
+    )]
     words: Vec<String>,
 }
 
@@ -74,8 +78,14 @@ fn run_one(options: Options, command: &[String]) -> io::Result<bool> {
 
 fn run_piped(options: Options) -> io::Result<bool> {
     let mut shell = Shell::open(options, print_event)?;
-    for line in io::stdin().lock().lines() {
-        if shell.run_line(&line?, &mut io::stdout(), &mut io::stderr())? == Next::Quit {
+    for line in io::stdin().lock().split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        // What a node would get in place of other bytes is not what was meant.
+        if line.contains(char::REPLACEMENT_CHARACTER) {
+            eprintln!("a line that is not UTF-8 is left out: {line}");
+            continue;
+        }
+        if shell.run_line(&line, &mut io::stdout(), &mut io::stderr())? == Next::Quit {
             break;
         }
     }

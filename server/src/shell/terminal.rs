@@ -71,7 +71,8 @@ pub(super) fn run(options: Options) -> io::Result<bool> {
         if !line.trim_start().starts_with("addauth") {
             editor.add_history_entry(line.trim()).map_err(to_io)?;
         }
-        let next = shell.run_line(&line, &mut io::stdout().lock(), &mut io::stderr().lock())?;
+        // Not locked: an event is printed by another thread, and a command waits for the events before its answer.
+        let next = shell.run_line(&line, &mut io::stdout(), &mut io::stderr())?;
         client.replace(shell.client());
         if next == Next::Quit {
             break;

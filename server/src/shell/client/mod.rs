@@ -4,6 +4,8 @@
 mod calls;
 mod code;
 mod driver;
+#[cfg(test)]
+mod driver_tests;
 mod event;
 mod path;
 mod servers;
