@@ -79,12 +79,14 @@ fn run_one(options: Options, command: &[String]) -> io::Result<bool> {
 fn run_piped(options: Options) -> io::Result<bool> {
     let mut shell = Shell::open(options, print_event)?;
     for line in io::stdin().lock().split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
-        // What a node would get in place of other bytes is not what was meant.
-        if line.contains(char::REPLACEMENT_CHARACTER) {
-            eprintln!("a line that is not UTF-8 is left out: {line}");
-            continue;
-        }
+        let line = match String::from_utf8(line?) {
+            Ok(line) => line,
+            // What a node would get in place of the other bytes is not what was meant.
+            Err(error) => {
+                eprintln!("a line that is not UTF-8 is left out: {error}");
+                continue;
+            }
+        };
         if shell.run_line(&line, &mut io::stdout(), &mut io::stderr())? == Next::Quit {
             break;
         }

@@ -20,8 +20,8 @@ use super::options::Options;
 
 /// How many lines the history file keeps.
 const HISTORY_LEN: usize = 1000;
-/// How long the first prompt waits for the connection, so that it need not say CONNECTING.
-const FIRST_PROMPT: Duration = Duration::from_millis(500);
+/// How long a prompt waits for the connection, so that it need not say CONNECTING.
+const PROMPT: Duration = Duration::from_millis(500);
 /// From how many candidates on the terminal asks before it lists them.
 const ASK_FROM: usize = 100;
 
@@ -57,9 +57,9 @@ pub(super) fn run(options: Options) -> io::Result<bool> {
     })?;
     let client = Rc::new(RefCell::new(shell.client()));
     editor.set_helper(Some(Completion { client: Rc::clone(&client) }));
-    shell.client().await_connection(FIRST_PROMPT);
 
     loop {
+        shell.client().await_connection(PROMPT);
         let line = match editor.readline(&shell.prompt()) {
             Ok(line) => line,
             // Ctrl-C drops the line; Ctrl-D ends the shell.

@@ -56,6 +56,8 @@ async fn one_command_prints_what_zkcli_prints_and_exits_with_its_success() {
         (&["whoami"], 0, "Auth scheme: User\nip: 127.0.0.1\n", ""),
         (&["delete", "/app"], 1, "", "Node not empty: /app\n"),
         (&["deleteall", "/app"], 0, "", ""),
+        (&["create", "-t", "60000", "/ttl"], 0, "", "Created /ttl\n"),
+        (&["rmr", "/ttl"], 0, "", "The command 'rmr' has been deprecated. Please use 'deleteall' instead.\n"),
         (&["reconfig", "-remove", "1"], 1, "", "KeeperErrorCode = Reconfig is disabled\n"),
         (&["ls"], 1, "", "ls [-s] [-w] [-R] path\n"),
     ] {
