@@ -7,6 +7,7 @@ mod options;
 mod tests;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -67,7 +68,6 @@ pub enum ConnectionEvent {
 /// 3. sends what is in [`output`](Self::output), and closes the connection when [`is_closing`](Self::is_closing) and all is sent.
 ///
 /// Bad input has the answers that ZooKeeper gives, but where that is a weakness; the tests beside this file have the table.
-#[derive(Debug)]
 pub struct ClientConnection {
     options: Arc<ConnectionOptions>,
     identities: Vec<Identity>,
@@ -75,6 +75,8 @@ pub struct ClientConnection {
     phase: Phase,
     /// What the client waits for, in the order of its requests, which is that of the replies.
     waiting: VecDeque<Waiting>,
+    /// How many bytes those requests have.
+    waiting_len: usize,
     next_tag: u64,
     events: VecDeque<ConnectionEvent>,
     output: BytesMut,
@@ -106,6 +108,7 @@ struct Waiting {
     tag: u64,
     xid: i32,
     op: OpCode,
+    len: usize,
     since: Time,
     expectation: Expectation,
 }
@@ -120,6 +123,7 @@ impl ClientConnection {
             identities,
             phase: Phase::Fresh,
             waiting: VecDeque::new(),
+            waiting_len: 0,
             next_tag: 0,
             events: VecDeque::new(),
             output: BytesMut::new(),
@@ -168,6 +172,7 @@ impl ClientConnection {
     pub fn close(&mut self) {
         self.phase = Phase::Closing;
         self.waiting = VecDeque::new();
+        self.waiting_len = 0;
         self.events = VecDeque::new();
         self.frames = Frames::new(0);
     }
@@ -196,9 +201,7 @@ impl ClientConnection {
     pub fn wants_bytes(&self) -> bool {
         match self.phase {
             Phase::Fresh => true,
-            Phase::Open => {
-                self.waiting.len() < self.options.outstanding && self.output.len() < self.options.unsent
-            }
+            Phase::Open => self.has_room() && self.output.len() < self.options.unsent,
             Phase::Asking | Phase::Attaching { .. } | Phase::Ending | Phase::Closing => false,
         }
     }
@@ -239,6 +242,11 @@ impl ClientConnection {
         self.frames.waiting() + self.output.len()
     }
 
+    /// Whether one more request may wait.
+    fn has_room(&self) -> bool {
+        self.waiting.len() < self.options.outstanding && self.waiting_len < self.options.outstanding_len
+    }
+
     fn take_frames(&mut self, now: Time) {
         if self.phase == Phase::Fresh
             && let Some(first) = self.frames.peek::<4>()
@@ -247,9 +255,7 @@ impl ClientConnection {
             self.activity.received += 1;
             return self.ask(word);
         }
-        while matches!(self.phase, Phase::Fresh)
-            || (self.phase == Phase::Open && self.waiting.len() < self.options.outstanding)
-        {
+        while self.phase == Phase::Fresh || (self.phase == Phase::Open && self.has_room()) {
             match self.frames.next_frame() {
                 Ok(Some(frame)) => self.take_frame(now, frame),
                 Ok(None) => return,
@@ -261,6 +267,7 @@ impl ClientConnection {
 
     fn take_frame(&mut self, now: Time, frame: Bytes) {
         self.activity.received += 1;
+        let len = frame.len();
         let mut input = Decoder::new(frame);
         if self.phase == Phase::Fresh {
             return match ConnectRequest::decode(&mut input) {
@@ -282,7 +289,8 @@ impl ClientConnection {
             let tag = self.next_tag;
             self.next_tag = tag.wrapping_add(1);
             let RequestHeader { xid, op } = header;
-            self.waiting.push_back(Waiting { tag, xid, op, since: now, expectation });
+            self.waiting.push_back(Waiting { tag, xid, op, len, since: now, expectation });
+            self.waiting_len += len;
             self.events.push_back(ConnectionEvent::Request { tag, request });
         }
         if is_last {
@@ -376,7 +384,8 @@ impl ClientConnection {
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
-        let Waiting { xid, op, since, expectation, .. } = waiting;
+        let Waiting { xid, op, len, since, expectation, .. } = waiting;
+        self.waiting_len -= len;
         let zxid = reply.zxid;
         // As ZooKeeper: no answer, so that the client connects again and asks again what may be asked again.
         if reply.result.as_ref().is_err_and(|refusal| refusal.code == ErrorCode::SessionMoved) {
@@ -395,5 +404,16 @@ impl ClientConnection {
             return self.close();
         }
         self.take_frames(now);
+    }
+}
+
+/// Shows nothing of what is said on it: passwords are.
+impl fmt::Debug for ClientConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConnection")
+            .field("phase", &self.phase)
+            .field("session", &self.session)
+            .field("outstanding", &self.waiting.len())
+            .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,8 @@ pub struct ConnectionOptions {
     /// How many requests may wait before no more are read. It must be below what the node allows one client
     /// ([`Limits::requests_per_client`](crate::peer::Limits::requests_per_client)), or a busy client is closed as overloaded.
     pub outstanding: usize,
+    /// How many bytes the requests that wait may have before no more are read; one request is taken whatever its length.
+    pub outstanding_len: usize,
     /// How many bytes may wait to be sent before no more requests are read.
     pub unsent: usize,
     /// Whether nodes with a time to live can be created; ZooKeeper's `extendedTypesEnabled`.
@@ -28,6 +30,7 @@ impl Default for ConnectionOptions {
         Self {
             max_frame: DEFAULT_MAX_FRAME,
             outstanding: 512,
+            outstanding_len: 4 << 20,
             unsent: 256 << 10,
             extended_types: false,
             super_digest: None,
@@ -42,6 +45,7 @@ impl fmt::Debug for ConnectionOptions {
         f.debug_struct("ConnectionOptions")
             .field("max_frame", &self.max_frame)
             .field("outstanding", &self.outstanding)
+            .field("outstanding_len", &self.outstanding_len)
             .field("unsent", &self.unsent)
             .field("extended_types", &self.extended_types)
             .field("super_digest", &self.super_digest.as_ref().map(|_| ".."))

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::types::{SessionId, Zxid};
@@ -37,8 +39,8 @@ records! {
     }
 }
 
-/// The first frame from a client: it wants a session.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The first frame from a client: it wants a session. The password never appears in `Debug` output.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConnectRequest {
     /// Always 0.
     pub protocol_version: i32,
@@ -78,8 +80,9 @@ impl Record for ConnectRequest {
     }
 }
 
-/// The answer to a [`ConnectRequest`]. With no session and a timeout of 0 it says that the session has expired.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The answer to a [`ConnectRequest`]. With no session and a timeout of 0 it says that the session has expired. The password never
+/// appears in `Debug` output.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConnectResponse {
     /// Always 0.
     pub protocol_version: i32,
@@ -126,6 +129,27 @@ impl Record for ConnectResponse {
         self.session.encode(output);
         self.password.encode(output);
         put_flag(self.read_only, output);
+    }
+}
+
+impl fmt::Debug for ConnectRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectRequest")
+            .field("last_zxid_seen", &self.last_zxid_seen)
+            .field("timeout", &self.timeout)
+            .field("session", &self.session)
+            .field("read_only", &self.read_only)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ConnectResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectResponse")
+            .field("timeout", &self.timeout)
+            .field("session", &self.session)
+            .field("read_only", &self.read_only)
+            .finish_non_exhaustive()
     }
 }
 

@@ -131,11 +131,30 @@ records! {
         /// Only if this is the present configuration; -1 for any.
         current: i64,
     }
+}
 
-    /// `GetSASLRequest`.
-    pub struct SaslRequest {
-        /// The client's token.
-        token: Option<Bytes>,
+/// `GetSASLRequest`. The token never appears in `Debug` output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SaslRequest {
+    /// The client's token.
+    pub token: Option<Bytes>,
+}
+
+impl Record for SaslRequest {
+    const MIN_LEN: usize = 4;
+
+    fn decode(input: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self { token: input.buffer()? })
+    }
+
+    fn encode(&self, output: &mut BytesMut) {
+        self.token.encode(output);
+    }
+}
+
+impl fmt::Debug for SaslRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SaslRequest(..)")
     }
 }
 

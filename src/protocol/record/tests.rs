@@ -162,10 +162,25 @@ fn operations_that_are_not_for_clients_are_unknown() {
 }
 
 #[test]
-fn what_an_auth_packet_proves_with_is_not_shown() {
-    let packet =
-        AuthPacket { kind: 0, scheme: "digest".into(), auth: Some(Bytes::from_static(b"ann:secret")) };
-    assert!(!format!("{packet:?}").contains("secret"));
+fn secrets_are_not_shown() {
+    let secret = || Some(Bytes::from_static(b"canary-canary-16"));
+    let connect = ConnectRequest {
+        protocol_version: 0,
+        last_zxid_seen: 0,
+        timeout: 0,
+        session: SessionId::NONE,
+        password: secret(),
+        read_only: None,
+    };
+    let shown = [
+        format!("{:?}", Call::Auth(AuthPacket { kind: 0, scheme: "digest".into(), auth: secret() })),
+        format!("{:?}", Call::Sasl(SaslRequest { token: secret() })),
+        format!("{connect:?}"),
+        format!("{:?}", ConnectResponse { password: secret(), ..ConnectResponse::expired(None) }),
+    ];
+    for shown in shown {
+        assert!(!shown.contains("canary") && !shown.contains("99, 97"), "{shown}");
+    }
 }
 
 #[test]

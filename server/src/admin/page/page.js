@@ -21,7 +21,7 @@ const span = (ms) => {
   if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
   return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
 };
-const moment = (ms) => ms === 0 ? "–" : new Date(ms).toLocaleString();
+const moment = (ms) => ms === 0 ? "–" : new Date(ms).toLocaleString("sv");
 const ask = async (path) => {
   const answer = await fetch(path, { cache: "no-store" });
   const told = await answer.json();
@@ -145,7 +145,7 @@ const visit = async (path) => {
       data && data.cut ? el("p", { class: "hint" }, "the beginning is shown") : null,
       stat(node),
       el("p", { class: "hint" }, "ACL: ", ...(node.acl ? node.acl.map((entry) => el("code", {}, `${entry.scheme}:${entry.id}:${entry.permissions} `)) : ["not for everybody"])));
-    history.replaceState(null, "", place === "/" ? location.pathname : `#${encodeURI(place)}`);
+    history.replaceState(null, "", place === "/" ? location.pathname : "#" + place.split("/").map(encodeURIComponent).join("/"));
     crumbs();
     children();
   } catch (error) {
@@ -211,4 +211,12 @@ const forever = async (work, pause) => {
 $("filter").addEventListener("input", children);
 forever(look, 1000);
 forever(facts, 2000);
-visit(decodeURI(location.hash.slice(1)) || "/");
+const named = () => {
+  try {
+    return decodeURIComponent(location.hash.slice(1)) || "/";
+  } catch {
+    return "/"; // Not of our making.
+  }
+};
+window.addEventListener("hashchange", () => visit(named()));
+visit(named());

@@ -383,3 +383,52 @@ fn a_client_that_does_not_take_its_replies_has_no_more_requests_taken() {
     host.connection.output().clear();
     assert!(host.connection.wants_bytes());
 }
+
+#[test]
+fn large_requests_are_taken_only_while_those_that_wait_are_not_too_large_together() {
+    let options = ConnectionOptions { outstanding_len: 1_000, ..ConnectionOptions::default() };
+    let mut host = Host::open_with(options);
+    host.is_silent = true;
+    let sync = Call::Sync(PathRequest { path: "/".repeat(600).into() });
+    let flood: Vec<u8> = (1..=5).flat_map(|number| request_frame(number, &sync)).collect();
+    host.feed(&flood);
+    assert_eq!(host.connection.outstanding(), 2);
+    assert!(!host.connection.wants_bytes());
+    for tag in 0..5 {
+        host.reply(tag, Ok(crate::peer::Answer::Done));
+    }
+    assert_eq!(host.headers().len(), 5);
+    assert!(host.connection.wants_bytes());
+}
+
+#[test]
+fn what_was_said_before_the_bytes_went_wrong_is_still_answered() {
+    let mut host = Host::open();
+    host.is_silent = true;
+    let mut bytes = request_frame(1, &Call::Ping).to_vec();
+    bytes.extend_from_slice(&prefix(-1));
+    bytes.extend_from_slice(&request_frame(2, &Call::Ping));
+    host.feed(&bytes);
+    assert!(!host.connection.is_closing() && !host.connection.wants_bytes());
+    host.reply(0, Ok(crate::peer::Answer::Done));
+    assert_eq!(host.headers(), [(xid::PING, 0)]);
+    assert!(host.connection.is_closing());
+}
+
+#[test]
+fn nothing_that_is_said_on_a_connection_is_shown() {
+    let mut host = Host::open();
+    let packet =
+        AuthPacket { kind: 0, scheme: "digest".into(), auth: Some(Bytes::from_static(b"ann:canary")) };
+    host.call(xid::AUTH, &Call::Auth(packet));
+    host.feed(&raw_frame(7, 100, b"ann:canary")[..20]);
+    let hash = client_hash("ann:canary");
+    for shown in [format!("{:?}", host.connection), format!("{:?}", host.asked)] {
+        assert!(!shown.contains("canary") && !shown.contains(&hash), "{shown}");
+    }
+}
+
+fn client_hash(credentials: &str) -> String {
+    let identity = crate::client::digest_identity(credentials);
+    identity.id.split_once(':').unwrap().1.to_owned()
+}
