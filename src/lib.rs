@@ -68,6 +68,7 @@ pub mod codec;
 pub mod election;
 pub mod node;
 pub mod peer;
+pub mod protocol;
 pub mod quorum;
 pub mod session;
 #[cfg(any(test, feature = "sim"))]

@@ -19,6 +19,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("transport", 5),
     ("node", 6),
     ("client", 7),
+    ("protocol", 8),
     ("sim", 8),
 ];
 

@@ -17,7 +17,9 @@ use super::{
 };
 
 use crate::codec;
-use crate::peer::{ClientRequest, CloseReason, Connect, Input, Message, Output, Peer, Request, Status};
+use crate::peer::{
+    ClientRequest, CloseReason, Connect, Detail, Input, Inspection, Message, Output, Peer, Request, Status,
+};
 use crate::storage::{Storage, StorageError};
 use crate::transport::Transport;
 use crate::types::{ClientId, Lane, Now, PersistId, ServerId, Time};
@@ -33,6 +35,7 @@ const TURNS_PER_POLL: usize = 16;
 pub(super) enum Command {
     Open { attach: Attach, end: ServerEnd },
     Status(oneshot::Sender<Status>),
+    Inspect(Detail, oneshot::Sender<Inspection>),
     Subscribe(EventSink),
     Shutdown,
 }
@@ -163,6 +166,9 @@ impl Driver {
                 Poll::Ready(Some(Command::Open { attach, end })) => self.open(now, attach, end),
                 // Whoever asked may have gone meanwhile.
                 Poll::Ready(Some(Command::Status(asked))) => drop(asked.send(self.peer.status(now))),
+                Poll::Ready(Some(Command::Inspect(detail, asked))) => {
+                    drop(asked.send(self.peer.inspect(detail)));
+                }
                 Poll::Ready(Some(Command::Subscribe(sink))) => self.events.push(sink),
                 Poll::Ready(Some(Command::Shutdown) | None) => {
                     tracing::info!(server = %self.server, "the server shuts down");

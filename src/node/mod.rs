@@ -40,7 +40,7 @@ pub use observe::Observer;
 
 use driver::{Command, Driver};
 
-use crate::peer::{ConfigError, Status};
+use crate::peer::{ConfigError, Detail, Ensemble, Inspection, Status};
 use crate::storage::Storage;
 use crate::transport::Transport;
 use crate::types::{ClientId, SeededRng, ServerId};
@@ -142,6 +142,23 @@ impl Node {
         let (sender, receiver) = oneshot::channel();
         self.command(Command::Status(sender))?;
         receiver.await.map_err(|_| NodeStopped)
+    }
+
+    /// What the server holds; waits until it has recovered its storage.
+    ///
+    /// # Errors
+    ///
+    /// When the server has stopped.
+    pub async fn inspect(&self, detail: Detail) -> Result<Inspection, NodeStopped> {
+        let (sender, receiver) = oneshot::channel();
+        self.command(Command::Inspect(detail, sender))?;
+        receiver.await.map_err(|_| NodeStopped)
+    }
+
+    /// The servers that make up the quorum, as this one was told.
+    #[must_use]
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.shared.config.peer.ensemble
     }
 
     /// What happens in the server from now on. What is not taken in time is dropped, and counted.

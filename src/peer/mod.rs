@@ -8,6 +8,7 @@
 //! | `serving` | clients: attaching, requests, answers |
 //! | `watching` | watches: what a client asks of the registry, and what it missed |
 //! | `deliver` | committed transactions become state, events and answers |
+//! | `inspect` | what an operator wants to know beyond the status |
 //! | `saving` | snapshots: its own, and those a leader sends |
 
 mod clients;
@@ -16,6 +17,7 @@ mod deliver;
 mod forward;
 mod gate;
 mod input;
+mod inspect;
 mod leading;
 mod message;
 mod output;
@@ -47,6 +49,7 @@ use saving::Saving;
 
 pub use config::{ConfigError, Ensemble, Limits, Member, PeerConfig, Timing};
 pub use input::{ClientRequest, Connect, Input, ReadLevel, Request, WatchRequest};
+pub use inspect::{Detail, Inspection, SessionReport, WatchReport};
 pub use message::Message;
 pub use output::{Answer, CloseReason, Connected, Halt, LearnerLag, Output, PeerEvent, Reply, Role, Status};
 pub use snapshot::{RestoreError, StateRestore};

@@ -1,0 +1,495 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::server_line::{HostPort, ServerLine};
+use super::settings::Settings;
+use super::{Entry, Problem, Properties, Refused, Warning};
+
+/// ZooKeeper's own list of words, when the file names none.
+const DEFAULT_WORDS: &str = "srvr";
+/// ZooKeeper's default of `jute.maxbuffer`.
+const DEFAULT_MAX_BUFFER: u32 = 0xf_ffff;
+/// The largest data that servers can send each other.
+const MOST_MAX_BUFFER: i64 = 4 << 20;
+/// An hour; nobody means a longer tick.
+const MOST_TICK: i64 = 3_600_000;
+
+/// A `zoo.cfg`, read: typed, complete, and without contradictions. Of the world outside of the file it knows nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ZooCfg {
+    /// The file, as it was named.
+    pub file: Arc<str>,
+    /// `dataDir`: where `myid` is, and the snapshots and the log, in a directory of ours.
+    pub data_dir: PathBuf,
+    /// `dataLogDir`: where the log is, if not there.
+    pub data_log_dir: Option<PathBuf>,
+    /// `tickTime`.
+    pub tick: Duration,
+    /// `initLimit`, in ticks.
+    pub init_limit: u32,
+    /// `syncLimit`, in ticks.
+    pub sync_limit: u32,
+    /// `minSessionTimeout`; 2 ticks unless it is set.
+    pub session_min: Duration,
+    /// `maxSessionTimeout`; 20 ticks unless it is set.
+    pub session_max: Duration,
+    /// `server.A`, `group.G` and `weight.A`.
+    pub servers: BTreeMap<u64, EnsembleServer>,
+    /// Whether it is one server that runs alone: there is none, or one and `standaloneEnabled`.
+    pub standalone: bool,
+    /// `peerType`, if it is set: whether it is an observer.
+    pub peer_type: Option<bool>,
+    /// `clusterId`; a key of ours.
+    pub cluster: u64,
+    /// How servers know each other.
+    pub peers: PeerSecurity,
+    /// `quorumListenOnAllIPs`.
+    pub listen_on_all: bool,
+    /// Where clients come in.
+    pub clients: Clients,
+    /// What is kept on the disk.
+    pub storage: StorageSettings,
+    /// `4lw.commands.whitelist`, in lower case; `*` for all.
+    pub words: Vec<String>,
+    /// `DigestAuthenticationProvider.superDigest`: the identity of the super user.
+    pub super_digest: Option<String>,
+    /// `admin.*`; none when it is switched off.
+    pub admin: Option<HostPort>,
+    /// `metricsProvider.*`: a listener for metrics alone, if one is asked for.
+    pub metrics: Option<HostPort>,
+}
+
+/// One server of the ensemble.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EnsembleServer {
+    /// Its line.
+    pub line: ServerLine,
+    /// Its weight in votes; 1 unless it is set.
+    pub weight: u32,
+    /// Its group; 0 where there are none.
+    pub group: u32,
+}
+
+/// How the servers of an ensemble know each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PeerSecurity {
+    /// The file says nothing: right for servers that are all on this machine.
+    Unsaid,
+    /// `quorumInsecureTrustedNetwork=true`, a key of ours.
+    TrustedNetwork,
+    /// `sslQuorum=true`.
+    Tls(KeyFiles),
+}
+
+/// Files in PEM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyFiles {
+    /// A private key and the chain of certificates for it.
+    pub keys: PathBuf,
+    /// The certificates of the authorities.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Where clients come in, and how many.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Clients {
+    /// `clientPort` and `clientPortAddress`; without a host on every address.
+    pub plain: Option<Listen>,
+    /// `secureClientPort` and `secureClientPortAddress`.
+    pub secure: Option<SecureListen>,
+    /// `maxClientCnxns`: connections from one address; 0 for any number.
+    pub per_address: u32,
+    /// `maxCnxns`: connections in all; 0 for any number.
+    pub total: u32,
+    /// `jute.maxbuffer`, in bytes.
+    pub max_buffer: u32,
+}
+
+/// A port to listen at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// The host; none for every address of the machine.
+    pub host: Option<String>,
+    /// The port.
+    pub port: u16,
+}
+
+/// A port to listen at with TLS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecureListen {
+    /// The port.
+    pub listen: Listen,
+    /// The files.
+    pub keys: KeyFiles,
+    /// Whether clients must, may or need not show a certificate.
+    pub client_auth: ClientAuth,
+}
+
+/// `ssl.clientAuth`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientAuth {
+    /// Clients must show a certificate; the default.
+    Need,
+    /// They may.
+    Want,
+    /// They are not asked.
+    None,
+}
+
+/// What is kept on the disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StorageSettings {
+    /// `snapCount`: after how many transactions a snapshot is taken.
+    pub snapshot_every: u32,
+    /// `autopurge.snapRetainCount`: how many snapshots are kept.
+    pub snapshots_kept: u32,
+    /// `preAllocSize`, in KiB, if it is set.
+    pub preallocate_kib: Option<u32>,
+    /// `commitLogCount`: how many entries are kept in memory for learners, if it is set.
+    pub log_window: Option<u32>,
+    /// `db.autocreate`: whether a server without data votes.
+    pub autocreate: bool,
+}
+
+impl ZooCfg {
+    /// The name of the file of `server.` lines, if the settings are spread over two.
+    #[must_use]
+    pub fn dynamic_file(properties: &Properties) -> Option<PathBuf> {
+        let last = properties.entries().iter().rev().find(|entry| entry.key == "dynamicConfigFile")?;
+        (!last.value.is_empty()).then(|| PathBuf::from(&last.value))
+    }
+
+    /// Reads settings; `dynamic` are those of the file that [`dynamic_file`](Self::dynamic_file) names.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong.
+    pub fn read(
+        file: &str,
+        properties: &Properties,
+        dynamic: Option<&Properties>,
+    ) -> Result<(Self, Vec<Warning>), Refused> {
+        let mut settings = Settings::new(file, properties);
+        settings.entry("dynamicConfigFile");
+        let cfg = Self::take(&mut settings, dynamic);
+        let (problems, warnings) = settings.finish();
+        match cfg {
+            Some(cfg) if problems.is_empty() => Ok((cfg, warnings)),
+            _ => Err(Refused(problems)),
+        }
+    }
+
+    /// Where it gives none it has noted a problem; where it gives something it may have as well.
+    fn take(settings: &mut Settings, dynamic: Option<&Properties>) -> Option<Self> {
+        let (servers, standalone) = super::ensemble::take(settings, dynamic);
+        let data_dir = data_dir(settings);
+        let (tick, (session_min, session_max)) = times(settings);
+        let (init_limit, sync_limit) = limits(settings, !standalone);
+        let clients = clients(settings, &servers);
+        let cfg = Self {
+            file: Arc::clone(settings.file()),
+            data_dir: data_dir.clone().unwrap_or_default(),
+            data_log_dir: settings.text("dataLogDir").map(PathBuf::from),
+            tick,
+            init_limit,
+            sync_limit,
+            session_min,
+            session_max,
+            peers: peers(settings, &servers, standalone),
+            standalone,
+            peer_type: peer_type(settings),
+            cluster: settings
+                .number("clusterId", "a number", 0..=i64::MAX)
+                .map_or(1, |(id, _)| id.unsigned_abs()),
+            listen_on_all: settings.flag("quorumListenOnAllIPs").unwrap_or(false),
+            clients,
+            storage: storage(settings),
+            words: words(settings),
+            super_digest: super_digest(settings),
+            admin: admin(settings),
+            metrics: metrics(settings),
+            servers,
+        };
+        said_otherwise(settings);
+        data_dir.map(|_| cfg)
+    }
+}
+
+fn data_dir(settings: &mut Settings) -> Option<PathBuf> {
+    let data_dir = settings.text("dataDir").map(PathBuf::from);
+    if data_dir.is_none() {
+        let file = Arc::clone(settings.file());
+        settings.problem(Problem::missing(
+            &file,
+            "dataDir is not set",
+            "write dataDir=/a/directory/of/this/server/alone",
+        ));
+    }
+    data_dir
+}
+
+fn times(settings: &mut Settings) -> (Duration, (Duration, Duration)) {
+    let tick = settings.number("tickTime", "milliseconds", 1..=MOST_TICK).map_or(3_000, |(tick, _)| tick);
+    let tick = tick.unsigned_abs();
+    let most = i64::from(i32::MAX);
+    let least =
+        settings.number("minSessionTimeout", "milliseconds", -1..=most).filter(|(least, _)| *least > 0);
+    let largest =
+        settings.number("maxSessionTimeout", "milliseconds", -1..=most).filter(|(most, _)| *most > 0);
+    let session_min = least.as_ref().map_or(tick.saturating_mul(2), |(least, _)| least.unsigned_abs());
+    let session_max = largest.as_ref().map_or(tick.saturating_mul(20), |(most, _)| most.unsigned_abs());
+    if session_min > session_max {
+        let wrong = format!("sessions would last at least {session_min} ms and at most {session_max} ms");
+        let write = "write minSessionTimeout no larger than maxSessionTimeout (by default 2 and 20 ticks)";
+        if let Some((_, entry)) = least.or(largest) {
+            settings.problem(Problem::at(&entry, wrong, write));
+        }
+    }
+    (Duration::from_millis(tick), (Duration::from_millis(session_min), Duration::from_millis(session_max)))
+}
+
+fn limits(settings: &mut Settings, in_ensemble: bool) -> (u32, u32) {
+    let mut limit = |key: &str, example: u32| {
+        let known = settings.entry(key).is_some();
+        let limit = settings.count(key, "ticks", 1..=1_000_000);
+        if !known && in_ensemble {
+            let file = Arc::clone(settings.file());
+            let write = format!("write {key}={example}, in ticks, equal on all servers");
+            settings.problem(Problem::missing(&file, format!("{key} is not set"), write));
+        }
+        limit.unwrap_or(example)
+    };
+    (limit("initLimit", 10), limit("syncLimit", 5))
+}
+
+fn clients(settings: &mut Settings, servers: &BTreeMap<u64, EnsembleServer>) -> Clients {
+    let host = settings.entry("clientPortAddress");
+    let port = settings.port("clientPort").filter(|port| *port != 0);
+    let in_lines = servers.values().any(|server| server.line.client.is_some());
+    let plain = match (port, &host) {
+        (Some(port), host) => Some(Listen { host: host.as_ref().map(|entry| entry.value.clone()), port }),
+        (None, Some(host)) if !in_lines => {
+            settings.problem(Problem::at(host, "there is no clientPort", "write clientPort=2181 besides"));
+            None
+        }
+        (None, _) => None,
+    };
+    let secure = secure(settings);
+    if plain.is_none() && secure.is_none() && !in_lines {
+        settings.warn_all("no clientPort is set: no client can connect; write clientPort=2181");
+    }
+    Clients {
+        plain,
+        secure,
+        per_address: settings.count("maxClientCnxns", "a number of connections", 0..=1_000_000).unwrap_or(60),
+        total: settings.count("maxCnxns", "a number of connections", 0..=1_000_000).unwrap_or(0),
+        max_buffer: settings
+            .number("jute.maxbuffer", "bytes", 1_024..=MOST_MAX_BUFFER)
+            .and_then(|(bytes, _)| u32::try_from(bytes).ok())
+            .unwrap_or(DEFAULT_MAX_BUFFER),
+    }
+}
+
+fn secure(settings: &mut Settings) -> Option<SecureListen> {
+    let host = settings.text("secureClientPortAddress");
+    let entry = settings.entry("secureClientPort");
+    let port = settings.port("secureClientPort").filter(|port| *port != 0);
+    let client_auth = client_auth(settings);
+    let keys = pem(settings, "ssl.keyStore");
+    let authorities = pem(settings, "ssl.trustStore");
+    let (entry, port) = (entry?, port?);
+    let Some(keys) = keys else {
+        let write =
+            "write ssl.keyStore.location=/path/server.pem, a file with the private key and the certificates";
+        settings.problem(Problem::at(&entry, "there is no certificate for this port", write));
+        return None;
+    };
+    if authorities.is_none() && client_auth != ClientAuth::None {
+        let write = "write ssl.trustStore.location=/path/ca.pem, or ssl.clientAuth=none to ask clients for no certificate";
+        settings.problem(Problem::at(
+            &entry,
+            "there is nothing to judge the certificates of clients by",
+            write,
+        ));
+    }
+    Some(SecureListen { listen: Listen { host, port }, keys: KeyFiles { keys, authorities }, client_auth })
+}
+
+fn client_auth(settings: &mut Settings) -> ClientAuth {
+    let Some(entry) = settings.entry("ssl.clientAuth") else { return ClientAuth::Need };
+    match entry.value.to_ascii_lowercase().as_str() {
+        "need" => ClientAuth::Need,
+        "want" => ClientAuth::Want,
+        "none" => ClientAuth::None,
+        _ => {
+            settings.problem(Problem::at(&entry, "not known", "write need, want or none"));
+            ClientAuth::Need
+        }
+    }
+}
+
+/// The file of a key store or trust store, which must be in PEM.
+fn pem(settings: &mut Settings, store: &str) -> Option<PathBuf> {
+    let declared = settings.entry(&format!("{store}.type"));
+    let entry = settings.entry(&format!("{store}.location"))?;
+    let other =
+        |text: &str| ["jks", "p12", "pkcs12", "bcfks", "bcf"].contains(&text.to_ascii_lowercase().as_str());
+    let path = PathBuf::from(&entry.value);
+    let by_name = path.extension().is_some_and(|extension| other(&extension.to_string_lossy()));
+    let wrong = match declared {
+        Some(declared) => (!declared.value.eq_ignore_ascii_case("PEM")).then_some(declared),
+        None => by_name.then(|| entry.clone()),
+    };
+    if let Some(wrong) = wrong {
+        let write = format!(
+            "convert the store to PEM (keytool -importkeystore … -deststoretype PKCS12, then openssl pkcs12 -nodes) \
+             and write {store}.location=/path/file.pem"
+        );
+        settings.problem(Problem::at(&wrong, "only PEM files can be read", write));
+    }
+    Some(path)
+}
+
+fn peers(settings: &mut Settings, servers: &BTreeMap<u64, EnsembleServer>, standalone: bool) -> PeerSecurity {
+    let trusted = settings.flag("quorumInsecureTrustedNetwork").unwrap_or(false);
+    let tls = settings.entry("sslQuorum");
+    let wants_tls = settings.flag("sslQuorum").unwrap_or(false);
+    let auth = settings.entry("ssl.quorum.clientAuth");
+    let keys = pem(settings, "ssl.quorum.keyStore");
+    let authorities = pem(settings, "ssl.quorum.trustStore");
+    if let (true, Some(tls)) = (wants_tls, &tls) {
+        if trusted {
+            let write = "remove one of the two lines";
+            settings.problem(Problem::at(tls, "it contradicts quorumInsecureTrustedNetwork=true", write));
+        }
+        if let Some(auth) = auth.filter(|auth| !auth.value.eq_ignore_ascii_case("need")) {
+            settings.warn(&auth, "servers always show each other their certificates");
+        }
+        return match (keys, authorities) {
+            (Some(keys), Some(authorities)) => {
+                PeerSecurity::Tls(KeyFiles { keys, authorities: Some(authorities) })
+            }
+            _ => {
+                let write = "write ssl.quorum.keyStore.location=/path/peer.pem (private key and certificates) and \
+                             ssl.quorum.trustStore.location=/path/ca.pem (the ensemble's own authority)";
+                settings.problem(Problem::at(tls, "the keys or the authorities are missing", write));
+                PeerSecurity::Unsaid
+            }
+        };
+    }
+    if trusted {
+        return PeerSecurity::TrustedNetwork;
+    }
+    let exposed = servers.values().find(|server| !server.line.quorum.is_loopback());
+    if let Some(exposed) = exposed.filter(|_| !standalone) {
+        let file = Arc::clone(settings.file());
+        let wrong = format!(
+            "the servers are on several machines ({}), and nothing says how they know each other",
+            exposed.line.quorum.host
+        );
+        let write = "write sslQuorum=true with ssl.quorum.keyStore.location and ssl.quorum.trustStore.location, or, where \
+                     every machine that can reach the quorum ports is trusted, quorumInsecureTrustedNetwork=true";
+        settings.problem(Problem::missing(&file, wrong, write));
+    }
+    PeerSecurity::Unsaid
+}
+
+fn peer_type(settings: &mut Settings) -> Option<bool> {
+    let entry = settings.entry("peerType")?;
+    match entry.value.to_ascii_lowercase().as_str() {
+        "observer" => Some(true),
+        "participant" => Some(false),
+        _ => {
+            settings.problem(Problem::at(&entry, "not known", "write observer or participant"));
+            None
+        }
+    }
+}
+
+fn storage(settings: &mut Settings) -> StorageSettings {
+    let kept = settings.number("autopurge.snapRetainCount", "a number of snapshots", 0..=100_000);
+    if let Some((0..3, entry)) = &kept {
+        settings.warn(entry, "at least 3 snapshots are kept, as in ZooKeeper");
+    }
+    if let Some((0, entry)) = settings.number("autopurge.purgeInterval", "hours", 0..=i64::from(i32::MAX)) {
+        settings.warn(
+            &entry,
+            "old snapshots are always purged, when a new one is there; it is never necessary to switch it on",
+        );
+    }
+    StorageSettings {
+        snapshot_every: settings.count("snapCount", "transactions", 2..=u32::MAX).unwrap_or(100_000),
+        snapshots_kept: kept.and_then(|(kept, _)| u32::try_from(kept).ok()).unwrap_or(3).max(3),
+        preallocate_kib: settings.count("preAllocSize", "kibibytes", 1..=1 << 20),
+        log_window: settings.count("commitLogCount", "entries", 1..=10_000_000),
+        autocreate: settings.flag("db.autocreate").unwrap_or(true),
+    }
+}
+
+fn words(settings: &mut Settings) -> Vec<String> {
+    let listed = settings.text("4lw.commands.whitelist").unwrap_or_else(|| DEFAULT_WORDS.to_owned());
+    listed.split(',').map(|word| word.trim().to_ascii_lowercase()).filter(|word| !word.is_empty()).collect()
+}
+
+/// `super:` and the base64 of a SHA-1.
+fn super_digest(settings: &mut Settings) -> Option<String> {
+    let entry = settings.entry("DigestAuthenticationProvider.superDigest")?;
+    let is_hash = |hash: &str| {
+        hash.len() == 28
+            && hash.ends_with('=')
+            && hash.chars().take(27).all(|c| c.is_ascii_alphanumeric() || "+/".contains(c))
+    };
+    if entry.value.split_once(':').is_some_and(|(user, hash)| user == "super" && is_hash(hash)) {
+        return Some(entry.value);
+    }
+    let mut hidden: Entry = entry;
+    hidden.value = "…".to_owned();
+    let write =
+        "write super: and what `echo -n super:PASSWORD | openssl dgst -binary -sha1 | openssl base64` prints";
+    settings.problem(Problem::at(&hidden, "not the digest of a super user", write));
+    None
+}
+
+fn admin(settings: &mut Settings) -> Option<HostPort> {
+    let enabled = settings.flag("admin.enableServer").unwrap_or(true);
+    // ZooKeeper opens this port to everybody. Whoever can read it sees data, so here that is asked for by name.
+    let host = settings.text("admin.serverAddress").unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = settings.port("admin.serverPort").unwrap_or(8080);
+    if let Some(entry) = settings.entry("admin.commandURL").filter(|entry| entry.value != "/commands") {
+        settings.warn(&entry, "the commands are at /commands");
+    }
+    enabled.then(|| HostPort::new(host, port))
+}
+
+fn metrics(settings: &mut Settings) -> Option<HostPort> {
+    let provider = settings.entry("metricsProvider.className");
+    let host = settings.text("metricsProvider.httpHost").unwrap_or_else(|| "0.0.0.0".to_owned());
+    let port = settings.port("metricsProvider.httpPort").unwrap_or(7000);
+    settings.entry("metricsProvider.exportJvmInfo");
+    let provider = provider?;
+    match provider.value.rsplit('.').next() {
+        Some("PrometheusMetricsProvider") => Some(HostPort::new(host, port)),
+        Some("DefaultMetricsProvider" | "NullMetricsProvider") => None,
+        _ => {
+            let write = "metrics are at /metrics of the admin server; write \
+                         org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider for a port of their own";
+            settings.problem(Problem::at(&provider, "this provider is not here", write));
+            None
+        }
+    }
+}
+
+/// Settings that can only be what they are here anyway.
+fn said_otherwise(settings: &mut Settings) {
+    if let Some((_, entry)) =
+        settings.number("electionAlg", "3", 0..=3).filter(|(algorithm, _)| *algorithm != 3)
+    {
+        settings.problem(Problem::at(&entry, "there is one election algorithm", "remove the line"));
+    }
+    let entry = settings.entry("extendedTypesEnabled");
+    if let (Some(false), Some(entry)) = (settings.flag("extendedTypesEnabled"), entry) {
+        settings.warn(&entry, "nodes with a time to live can always be made");
+    }
+}
