@@ -53,7 +53,7 @@ pub(super) enum Expectation {
     /// Results of reads.
     MultiRead,
     /// This error, whatever the node says.
-    Refusal { code: ErrorCode, ends: bool },
+    Refusal(ErrorCode),
     /// A multi of `of` operations whose one at `failed` is refused, whatever the node says.
     FailedMulti { failed: usize, code: ErrorCode, of: usize },
 }
@@ -68,9 +68,9 @@ impl Expectation {
         matches!(self, Self::Identity | Self::FirstIdentity)
     }
 
-    /// Whether the connection ends with this reply.
-    pub(super) fn ends(&self) -> bool {
-        matches!(self, Self::Refusal { ends: true, .. })
+    /// Whether it says that the client could not prove an identity.
+    pub(super) fn is_refusal_of_identity(&self) -> bool {
+        matches!(self, Self::Refusal(ErrorCode::AuthFailed))
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn encode_answer(output: &mut BytesMut, number: i32, reply: Reply, ex
     let (number, zxid) = match &expectation {
         Expectation::Ping => (xid::PING, zxid),
         Expectation::Identity | Expectation::FirstIdentity => (number, Zxid::ZERO),
-        Expectation::Refusal { code: ErrorCode::AuthFailed, .. } => (number, Zxid::ZERO),
+        Expectation::Refusal(ErrorCode::AuthFailed) => (number, Zxid::ZERO),
         _ => (number, zxid),
     };
     encode_frame(output, |output| {
@@ -100,7 +100,7 @@ fn encode_body(
     expectation: Expectation,
 ) -> Result<(), i32> {
     let answer = match (result, &expectation) {
-        (_, Expectation::Refusal { code, .. }) => return Err(code.number()),
+        (_, Expectation::Refusal(code)) => return Err(code.number()),
         (Ok(_), Expectation::FailedMulti { failed, code, of }) => {
             failed_multi(*failed, code.number(), *of).encode(output);
             return Ok(());
@@ -152,9 +152,7 @@ fn encode_body(
             WhoAmIResponse { identities }.encode(output);
         }
         (Expectation::NoError, Answer::Done) => ErrorResponse { err: 0 }.encode(output),
-        (Expectation::Multi(ops), Answer::Written(Written::Multi(results)))
-            if ops.len() == results.len() =>
-        {
+        (Expectation::Multi(ops), Answer::Written(Written::Multi(results))) if ops.len() == results.len() => {
             let results = ops.iter().zip(results).map(|(op, written)| multi_result(*op, written));
             MultiResponse { results: results.collect::<Option<_>>().ok_or(SYSTEM_ERROR)? }.encode(output);
         }

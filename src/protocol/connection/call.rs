@@ -30,17 +30,7 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn refuse(code: ErrorCode) -> Self {
-        let ends = code == ErrorCode::Unimplemented;
-        Self { request: Request::Ping, expectation: Expectation::Refusal { code, ends } }
-    }
-
-    pub(super) fn refuse_auth() -> Self {
-        let expectation = Expectation::Refusal { code: ErrorCode::AuthFailed, ends: true };
-        Self { request: Request::Ping, expectation }
-    }
-
-    fn refuse_and_stay(code: ErrorCode) -> Self {
-        Self { request: Request::Ping, expectation: Expectation::Refusal { code, ends: false } }
+        Self { request: Request::Ping, expectation: Expectation::Refusal(code) }
     }
 
     fn write(write: Write, expectation: Expectation) -> Self {
@@ -66,7 +56,7 @@ pub(super) fn steps(call: Call, own: &[Identity], options: &ConnectionOptions) -
         }
         Call::CreateTtl(request) => match ttl_write(request, options) {
             Ok(write) => Step::write(write, Expectation::PathAndStat),
-            Err(code) => Step::refuse_and_stay(code),
+            Err(code) => Step::refuse(code),
         },
         Call::Delete(request) => Step::write(delete(&request), Expectation::Nothing),
         Call::SetData(request) => {
@@ -90,9 +80,7 @@ pub(super) fn steps(call: Call, own: &[Identity], options: &ConnectionOptions) -
         Call::GetChildren2(ReadRequest { path: at, watch }) => {
             Step::read(Read::Children { path: path(&at) }, watch, Expectation::ChildrenAndStat)
         }
-        Call::GetAcl(request) => {
-            Step::read(Read::Acl { path: path(&request.path) }, false, Expectation::Acl)
-        }
+        Call::GetAcl(request) => Step::read(Read::Acl { path: path(&request.path) }, false, Expectation::Acl),
         Call::GetEphemerals(request) => {
             let prefix = path(&request.path);
             Step::read(Read::Ephemerals { prefix }, false, Expectation::Ephemerals)
@@ -108,18 +96,18 @@ pub(super) fn steps(call: Call, own: &[Identity], options: &ConnectionOptions) -
             });
             Step::read(Read::Many(reads.collect()), false, Expectation::MultiRead)
         }
-        Call::Sync(request) => {
-            Step { request: Request::Sync, expectation: Expectation::Echo(request.path) }
-        }
+        Call::Sync(request) => Step { request: Request::Sync, expectation: Expectation::Echo(request.path) },
         Call::Ping => Step { request: Request::Ping, expectation: Expectation::Ping },
         Call::WhoAmI => Step { request: Request::WhoAmI, expectation: Expectation::Identities },
         Call::CheckWatches(request) => watches(&request, |path, target| WatchRequest::Check { path, target }),
-        Call::RemoveWatches(request) => watches(&request, |path, target| WatchRequest::Remove { path, target }),
+        Call::RemoveWatches(request) => {
+            watches(&request, |path, target| WatchRequest::Remove { path, target })
+        }
         Call::AddWatch(request) => match watch_mode(request.mode) {
             Some(mode) => {
                 Step::watch(WatchRequest::Add { path: path(&request.path), mode }, Expectation::NoError)
             }
-            None => Step::refuse_and_stay(ErrorCode::MarshallingError),
+            None => Step::refuse(ErrorCode::MarshallingError),
         },
         Call::SetWatches(request) => set_watches(SetWatches2 {
             since: request.since,
@@ -130,10 +118,10 @@ pub(super) fn steps(call: Call, own: &[Identity], options: &ConnectionOptions) -
             recursive: Vec::new(),
         }),
         Call::SetWatches2(request) => set_watches(request),
-        Call::Reconfig(_) => Step::refuse_and_stay(ErrorCode::ReconfigDisabled),
+        Call::Reconfig(_) => Step::refuse(ErrorCode::ReconfigDisabled),
         Call::Auth(packet) => return authenticate(&packet, own, options),
         // No mechanism is offered.
-        Call::Sasl(_) => return (vec![Step::refuse_auth()], true),
+        Call::Sasl(_) => return (vec![Step::refuse(ErrorCode::AuthFailed)], true),
         Call::CloseSession => {
             let step = Step { request: Request::CloseSession, expectation: Expectation::Nothing };
             return (vec![step], true);
@@ -161,7 +149,7 @@ fn set_data(at: &str, data: Option<Bytes>, version: i32) -> Write {
 fn create(request: CreateRequest, op: OpCode, expectation: Expectation, options: &ConnectionOptions) -> Step {
     match create_write(request, op, options) {
         Ok(write) => Step::write(write, expectation),
-        Err(code) => Step::refuse_and_stay(code),
+        Err(code) => Step::refuse(code),
     }
 }
 
@@ -244,7 +232,7 @@ fn watches(request: &WatchesRequest, make: impl FnOnce(RequestPath, WatchTarget)
         3 => WatchTarget::Any,
         4 => WatchTarget::Persistent,
         5 => WatchTarget::PersistentRecursive,
-        _ => return Step::refuse_and_stay(ErrorCode::MarshallingError),
+        _ => return Step::refuse(ErrorCode::MarshallingError),
     };
     Step::watch(make(path(&request.path), target), Expectation::Nothing)
 }
@@ -270,27 +258,25 @@ fn set_watches(request: SetWatches2) -> Step {
     Step::watch(restore, Expectation::Nothing)
 }
 
-fn authenticate(
-    packet: &AuthPacket,
-    own: &[Identity],
-    options: &ConnectionOptions,
-) -> (Vec<Step>, bool) {
+fn authenticate(packet: &AuthPacket, own: &[Identity], options: &ConnectionOptions) -> (Vec<Step>, bool) {
     let identity = |identity, expectation| Step { request: Request::AddIdentity(identity), expectation };
     let known = || Step { request: Request::Ping, expectation: Expectation::Identity };
     let steps = match &*packet.scheme {
         "digest" => {
             let credentials = String::from_utf8_lossy(packet.auth.as_deref().unwrap_or_default());
             let digest = digest_identity(&credentials);
-            let is_super = options.super_digest.as_ref().is_some_and(|expected| {
-                bool::from(expected.as_bytes().ct_eq(digest.id.as_bytes()))
-            });
-            let superuser = is_super.then(|| identity(Identity::new("super", ""), Expectation::FirstIdentity));
+            let is_super = options
+                .super_digest
+                .as_ref()
+                .is_some_and(|expected| bool::from(expected.as_bytes().ct_eq(digest.id.as_bytes())));
+            let superuser =
+                is_super.then(|| identity(Identity::new("super", ""), Expectation::FirstIdentity));
             superuser.into_iter().chain([identity(digest, Expectation::Identity)]).collect()
         }
         // The connection proves its address, and its certificate, by itself.
         "ip" => vec![known()],
         "x509" if own.iter().any(|identity| &*identity.scheme == "x509") => vec![known()],
-        _ => return (vec![Step::refuse_auth()], true),
+        _ => return (vec![Step::refuse(ErrorCode::AuthFailed)], true),
     };
     (steps, false)
 }

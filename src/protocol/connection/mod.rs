@@ -254,7 +254,7 @@ impl ClientConnection {
                 Ok(Some(frame)) => self.take_frame(now, frame),
                 Ok(None) => return,
                 // There is no telling where the next frame would begin.
-                Err(_) => return self.close(),
+                Err(_) => return self.end(),
             }
         }
     }
@@ -268,12 +268,14 @@ impl ClientConnection {
                 Err(_) => self.close(),
             };
         }
-        let Ok(header) = RequestHeader::decode(&mut input) else { return self.close() };
+        let Ok(header) = RequestHeader::decode(&mut input) else { return self.end() };
         let (list, is_last) = match Call::decode(header.op, &mut input) {
             Ok(call) => steps(call, &self.identities, &self.options),
             Err(CallError::Unknown(_)) => (vec![Step::refuse(ErrorCode::Unimplemented)], true),
             // Whoever cannot say who they are is shown out.
-            Err(CallError::Malformed { op: OpCode::AUTH, .. }) => (vec![Step::refuse_auth()], true),
+            Err(CallError::Malformed { op: OpCode::AUTH, .. }) => {
+                (vec![Step::refuse(ErrorCode::AuthFailed)], true)
+            }
             Err(CallError::Malformed { .. }) => (vec![Step::refuse(ErrorCode::MarshallingError)], false),
         };
         for Step { request, expectation } in list {
@@ -284,9 +286,17 @@ impl ClientConnection {
             self.events.push_back(ConnectionEvent::Request { tag, request });
         }
         if is_last {
-            self.phase = Phase::Ending;
-            self.frames = Frames::new(0);
+            self.end();
         }
+    }
+
+    /// Takes no more requests, and closes when those that there are have been answered.
+    fn end(&mut self) {
+        if self.waiting.is_empty() {
+            return self.close();
+        }
+        self.phase = Phase::Ending;
+        self.frames = Frames::new(0);
     }
 
     fn ask(&mut self, word: Word) {
@@ -375,13 +385,13 @@ impl ClientConnection {
         if expectation.is_silent() && reply.result.is_ok() {
             return;
         }
-        let ends = expectation.ends() || (expectation.is_identity() && reply.result.is_err());
-        self.activity.auth_failed += u64::from(ends && op == OpCode::AUTH);
+        let fails = expectation.is_identity() && reply.result.is_err();
+        self.activity.auth_failed += u64::from(fails || expectation.is_refusal_of_identity());
         encode_answer(&mut self.output, xid, reply, expectation);
         self.activity.sent += 1;
         self.activity.latency.record(now.since(since));
         self.activity.last = Some(LastRequest { op, xid, zxid, answered: now });
-        if ends {
+        if fails || (self.phase == Phase::Ending && self.waiting.is_empty()) {
             return self.close();
         }
         self.take_frames(now);

@@ -61,12 +61,8 @@ impl Acceptor {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let options = &self.server.options;
         let is_secure = options.tls.is_some();
-        let place = options.registry.admit(
-            address,
-            is_secure,
-            options.connections_per_address,
-            options.connections,
-        );
+        let place =
+            options.registry.admit(address, is_secure, options.connections_per_address, options.connections);
         let Some(place) = place else {
             tracing::warn!(%address, "a client has too many connections; this one is refused");
             return;

@@ -42,7 +42,11 @@ use accept::Acceptor;
 /// # Errors
 ///
 /// When the listener has no address. Nothing was started.
-pub fn serve(node: &Node, listener: TcpListener, options: ServeOptions) -> io::Result<(Service, ServiceDriver)> {
+pub fn serve(
+    node: &Node,
+    listener: TcpListener,
+    options: ServeOptions,
+) -> io::Result<(Service, ServiceDriver)> {
     let address = listener.local_addr()?;
     let server = Arc::new(Server { node: node.clone(), options });
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -132,8 +136,7 @@ impl Server {
 
     async fn report(&self, word: Word) -> ServerReport {
         let mut report = ServerReport::stopped();
-        let (Ok(status), Ok(inspection)) =
-            (self.node.status().await, self.node.inspect(word.detail()).await)
+        let (Ok(status), Ok(inspection)) = (self.node.status().await, self.node.inspect(word.detail()).await)
         else {
             return report;
         };

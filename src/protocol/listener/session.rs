@@ -193,7 +193,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             // Nothing waits: nothing is held.
             *self.connection.output() = bytes::BytesMut::new();
         }
-        if self.needs_flush && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(context) {
+        if self.needs_flush
+            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(context)
+        {
             flushed?;
             self.needs_flush = false;
         }

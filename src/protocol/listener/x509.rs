@@ -78,8 +78,10 @@ fn text_of(tag: u8, content: &[u8]) -> Option<String> {
         return String::from_utf8(content.to_vec()).ok();
     }
     if tag == BMP_STRING {
-        let units: Vec<u16> =
-            content.chunks(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte))).collect();
+        let units: Vec<u16> = content
+            .chunks(2)
+            .map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)))
+            .collect();
         return String::from_utf16(&units).ok();
     }
     None

@@ -33,7 +33,7 @@ mod op_code;
 mod request;
 mod response;
 #[cfg(test)]
-mod tests;
+pub(in crate::protocol) mod tests;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 

@@ -1,9 +1,9 @@
 //! The four-letter words: texts for administrators and their scripts, asked for in place of a session.
 
 mod report;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::fmt;
 

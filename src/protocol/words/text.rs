@@ -193,11 +193,8 @@ fn dump(report: &ServerReport) -> String {
     for known in &inspection.sessions {
         let _ = writeln!(text, "{}\t{}ms", known.session, known.timeout_millis);
     }
-    let _ = write!(
-        text,
-        "ephemeral nodes dump:\nSessions with Ephemerals ({}):\n",
-        inspection.ephemeral_owners
-    );
+    let _ =
+        write!(text, "ephemeral nodes dump:\nSessions with Ephemerals ({}):\n", inspection.ephemeral_owners);
     for known in inspection.sessions.iter().filter(|known| !known.ephemerals.is_empty()) {
         let _ = writeln!(text, "{}:", known.session);
         for path in &known.ephemerals {

@@ -1,0 +1,4 @@
+mod bad_input;
+mod conversations;
+mod host;
+mod properties;
