@@ -31,6 +31,8 @@ ACLS = [
     [ANYONE, ANYONE], [(31, "auth", ""), READERS], [(0, "world", "anyone")],
 ]  # fmt: skip
 BAD_ACLS = [[], None, [(31, "nobody", "x")], [(31, "ip", "300.1.2.3")], [(31, "digest", "no-colon")], [(31, "world", "someone")]]
+# Kind and time to live. A kind without one and -1 is left out: ZooKeeper makes a plain node, which its log does not survive.
+TTLS = [(5, 10**9), (5, 10**9), (6, 10**8), (6, 10**9), (5, 0), (6, -1), (5, 2**40), (0, 10**9), (1, 0)]
 WRITES = {"create", "create2", "create_ttl", "create_container", "delete", "set", "set_acl", "multi"}
 VERSIONS = [-1, -1, -1, -1, 0, 1, 2, -2, 7]
 
@@ -118,7 +120,7 @@ class Script:
             return kind, path, dice.choice([1, 2, 3]) if watches(path) == "once" else 3
         if kind == "create_ttl":
             path = self.path()
-            return kind, path, self.data(), self.acl(path), dice.choice([5, 6, 5, 6, 0]), dice.choice([10**9, 10**8, 0, -1, 2**40, 10**9])
+            return kind, path, self.data(), self.acl(path), *dice.choice(TTLS)
         if kind == "create_container":
             # Never given children: when an emptied container goes is the server's affair.
             return kind, "/containers/" + dice.choice(NAMES), self.data(), [ANYONE], 4
@@ -319,6 +321,16 @@ def allowed(request, a, b):
     kind, path = request[0], request[1] if len(request) > 1 else None
     if kind == "exists" and (a, b) == (0, -102):
         return "exists-needs-read"
+    if kind == "delete" and path in BAD_PATHS and (a, b) == (-101, -8):
+        return "delete-of-no-path"
+    if kind == "multi" and (a, b) == (-101, -8) and any(name == "delete" and at in BAD_PATHS for name, at, *_ in path):
+        return "delete-of-no-path"
+    if path is None and a == -5:
+        return "null-path"
+    if kind == "sync" and path is None and (a, b) == (None, ""):
+        return "null-path"
+    if kind == "check_watches" and (a, b) in [(0, -121), (-5, -121)]:
+        return "check-watches"
     if kind == "multi" and ((a, b) == (1, 15) or isinstance(a, tuple) and isinstance(b, tuple) and a == b[:1]):
         return "create2-in-multi"
     if path == "" and (a, b) == (0, -101):
