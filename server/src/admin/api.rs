@@ -6,17 +6,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use quorate::ServerId;
-use quorate::peer::Role;
+use quorate::peer::{Role, SessionReport};
+use quorate::protocol::words::ConnectionReport;
+use quorate::{ServerId, SessionId, ZnodePath};
 use serde_json::{Value, json};
 
 use super::Admin;
 use super::browser::{Unseen, hex};
+use super::commands::by_path;
 use super::facts::{Facts, role_name};
 use crate::observe::Sample;
 
 pub(super) fn router() -> Router<Arc<Admin>> {
-    Router::new().route("/api/overview", get(overview)).route("/api/tree", get(tree))
+    Router::new()
+        .route("/api/overview", get(overview))
+        .route("/api/facts", get(facts))
+        .route("/api/tree", get(tree))
 }
 
 async fn overview(State(admin): State<Arc<Admin>>) -> Response {
@@ -106,6 +111,58 @@ async fn ensemble(admin: &Admin, facts: &Facts) -> Vec<Value> {
         })
     });
     rows.collect()
+}
+
+/// How many rows of each list are shown.
+const ROWS: usize = 200;
+
+/// The lists: sessions, connections, watches.
+async fn facts(State(admin): State<Arc<Admin>>) -> Response {
+    let facts = match Facts::in_full(&admin).await {
+        Ok(facts) => facts,
+        Err(error) => return failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    };
+    let inspection = &facts.report.inspection;
+    let sessions: Vec<_> = inspection.sessions.iter().take(ROWS).map(session).collect();
+    let connections: Vec<_> = facts.report.connections.iter().take(ROWS).map(connection).collect();
+    let by_path = by_path(&inspection.watches);
+    let watches: Vec<_> = by_path
+        .iter()
+        .take(ROWS)
+        .map(|(path, sessions)| json!({"path": path, "sessions": sessions}))
+        .collect();
+    Json(json!({
+        "sessions_more": inspection.sessions.len() > ROWS,
+        "connections_more": facts.report.connections.len() > ROWS,
+        "watches_more": by_path.len() > ROWS,
+        "sessions": sessions,
+        "connections": connections,
+        "watches": watches,
+    }))
+    .into_response()
+}
+
+fn session(known: &SessionReport) -> Value {
+    json!({
+        "id": hex(known.session.as_u64()),
+        "timeout_ms": known.timeout_millis,
+        "here": known.is_here,
+        "ephemerals": known.ephemerals.iter().take(ROWS).map(ZnodePath::as_str).collect::<Vec<_>>(),
+    })
+}
+
+fn connection(connection: &ConnectionReport) -> Value {
+    let latency = &connection.activity.latency;
+    let session = Some(connection.session).filter(|session| *session != SessionId::NONE);
+    let (least, mean, most) = (latency.min.as_millis(), latency.average_millis(), latency.max.as_millis());
+    json!({
+        "address": format!("{}{}", connection.address, if connection.is_secure { " (TLS)" } else { "" }),
+        "session": session.map(|session| hex(session.as_u64())),
+        "received": connection.activity.received,
+        "sent": connection.activity.sent,
+        "waiting": connection.outstanding,
+        "latency": format!("{least} / {mean:.1} / {most}"),
+    })
 }
 
 async fn tree(State(admin): State<Arc<Admin>>, Query(asked): Query<BTreeMap<String, String>>) -> Response {

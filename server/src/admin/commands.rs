@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -5,17 +6,21 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use quorate::peer::Role;
+use quorate::peer::{Role, WatchReport};
+use quorate::protocol::words::{ConnectionReport, VERSION};
+use quorate::{SessionId, ZnodePath};
 use serde_json::{Map, Value, json};
 
 use super::browser::hex;
 use super::facts::Facts;
-use super::{Admin, disk, metrics};
+use super::{Admin, disk, metrics, settings};
 
 /// Every command by its name, its other names, and what it tells.
 const COMMANDS: &[(&str, &[&str], &str)] = &[
     ("configuration", &["conf", "config"], "the settings of this server"),
+    ("connections", &["cons"], "the connections of clients"),
     ("dirs", &[], "the sizes of the directories, in bytes"),
+    ("dump", &[], "the sessions and their ephemeral nodes"),
     ("environment", &["env", "envi"], "what the program runs on"),
     ("hash", &[], "the digest of the state, which is equal on all servers at equal zxid"),
     ("is_read_only", &["isro"], "whether the server answers reads only; it never does"),
@@ -27,6 +32,8 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
     ("server_stats", &["srvr"], "how the server is doing"),
     ("stats", &["stat"], "the same, with the connections"),
     ("voting_view", &[], "the servers that vote"),
+    ("watches", &["wchc"], "what is watched, by session"),
+    ("watches_by_path", &["wchp"], "what is watched, by path"),
     ("watch_summary", &["wchs"], "how many watches there are"),
     ("zabstate", &[], "which phase of the protocol the server is in"),
 ];
@@ -53,7 +60,10 @@ async fn run(State(admin): State<Arc<Admin>>, Path(asked): Path<String>) -> Resp
     let Some((name, ..)) = known else {
         return answer(&asked, StatusCode::NOT_FOUND, Err(format!("Unknown command: {asked}")));
     };
-    let facts = match Facts::of(&admin).await {
+    let lists =
+        ["connections", "dump", "stats", "watches", "watches_by_path", "watch_summary"].contains(name);
+    let facts = if lists { Facts::in_full(&admin).await } else { Facts::of(&admin).await };
+    let facts = match facts {
         Ok(facts) => facts,
         Err(error) => return answer(name, StatusCode::SERVICE_UNAVAILABLE, Err(error.to_string())),
     };
@@ -81,11 +91,13 @@ fn answer(name: &str, status: StatusCode, told: Result<Map<String, Value>, Strin
 fn tell(admin: &Admin, facts: &Facts, name: &str) -> Map<String, Value> {
     let status = &facts.status;
     let told = match name {
-        "configuration" => configuration(admin),
+        "configuration" => Value::Object(settings::json(&admin.cfg, &admin.plan)),
+        "connections" => connections(&facts.report.connections),
         "dirs" => {
             let [snapshots, log] = &admin.directories;
             json!({"datadir_size": disk::size(snapshots), "logdir_size": disk::size(log)})
         }
+        "dump" => dump(facts),
         "environment" => environment(),
         "hash" => json!({"digests": [{
             "zxid": status.applied.as_u64(), "digest": status.digest, "digestVersion": 1,
@@ -110,9 +122,32 @@ fn tell(admin: &Admin, facts: &Facts, name: &str) -> Map<String, Value> {
                 "observers": observers.iter().map(|learner| learner.server.number()).collect::<Vec<_>>(),
             })
         }
-        "server_stats" | "stats" => server_stats(admin, facts),
+        "server_stats" => server_stats(admin, facts),
+        "stats" => {
+            let mut stats = server_stats(admin, facts);
+            if let (Some(stats), Value::Object(lists)) =
+                (stats.as_object_mut(), connections(&facts.report.connections))
+            {
+                stats.extend(lists);
+            }
+            stats
+        }
         "voting_view" => voting_view(admin),
-        "watch_summary" => json!({"num_total_watches": status.watches}),
+        "watches" => {
+            let watched = facts.report.inspection.watches.iter();
+            let by_session: Map<_, _> =
+                watched.map(|w| (session(w.session), json!(texts(&w.paths)))).collect();
+            json!({ "session_id_to_watched_paths": by_session })
+        }
+        "watches_by_path" => json!({ "path_to_session_ids": by_path(&facts.report.inspection.watches) }),
+        "watch_summary" => {
+            let watched = &facts.report.inspection.watches;
+            json!({
+                "num_connections": watched.len(),
+                "num_paths": by_path(watched).len(),
+                "num_total_watches": status.watches,
+            })
+        }
         "zabstate" => {
             let member = admin.plan.node.peer.ensemble.member(status.server);
             let phase = if status.role == Role::Looking {
@@ -132,8 +167,70 @@ fn tell(admin: &Admin, facts: &Facts, name: &str) -> Map<String, Value> {
     }
 }
 
-fn version() -> String {
-    format!("quorate {}", env!("CARGO_PKG_VERSION"))
+fn version() -> &'static str {
+    VERSION
+}
+
+/// As ZooKeeper writes the ids of sessions.
+fn session(id: SessionId) -> String {
+    hex(id.as_u64())
+}
+
+fn texts(paths: &[ZnodePath]) -> Vec<&str> {
+    paths.iter().map(ZnodePath::as_str).collect()
+}
+
+/// Who watches each path.
+pub(super) fn by_path(watches: &[WatchReport]) -> BTreeMap<&str, Vec<String>> {
+    let mut by_path: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for watched in watches {
+        for path in &watched.paths {
+            by_path.entry(path.as_str()).or_default().push(session(watched.session));
+        }
+    }
+    by_path
+}
+
+fn connections(connections: &[ConnectionReport]) -> Value {
+    let told = |secure: bool| {
+        let of_kind = connections.iter().filter(|connection| connection.is_secure == secure);
+        of_kind.map(connection).collect::<Vec<_>>()
+    };
+    json!({"connections": told(false), "secure_connections": told(true)})
+}
+
+fn connection(connection: &ConnectionReport) -> Value {
+    let activity = &connection.activity;
+    json!({
+        "remote_socket_address": connection.address.to_string(),
+        "session_id": session(connection.session),
+        "session_timeout": connection.timeout_millis,
+        "outstanding_requests": connection.outstanding,
+        "packets_received": activity.received,
+        "packets_sent": activity.sent,
+        "established": connection.established_millis,
+        "last_operation": activity.last.and_then(|last| last.op.name()),
+        "last_cxid": activity.last.map(|last| format!("{:#x}", last.xid)),
+        "last_zxid": activity.last.map(|last| hex(last.zxid.as_u64())),
+        "last_response_time": connection.answered_millis,
+        "last_latency": activity.latency.last.as_millis() as u64,
+        "min_latency": activity.latency.min.as_millis() as u64,
+        "avg_latency": activity.latency.average_millis(),
+        "max_latency": activity.latency.max.as_millis() as u64,
+    })
+}
+
+/// ZooKeeper groups sessions by when they would expire, which only a leader knows; here they are grouped by their timeout.
+fn dump(facts: &Facts) -> Value {
+    let sessions = &facts.report.inspection.sessions;
+    let mut by_timeout: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for known in sessions {
+        by_timeout.entry(known.timeout_millis.to_string()).or_default().push(session(known.session));
+    }
+    let ephemerals = sessions.iter().filter(|known| !known.ephemerals.is_empty());
+    let ephemerals: Map<_, _> =
+        ephemerals.map(|known| (session(known.session), json!(texts(&known.ephemerals)))).collect();
+    json!({"timeout_to_session_ids": by_timeout, "session_id_to_ephemeral_paths": ephemerals})
 }
 
 fn peer_state(facts: &Facts) -> &'static str {
@@ -143,28 +240,6 @@ fn peer_state(facts: &Facts) -> &'static str {
         Role::Leading => "leading - broadcast",
         Role::Observing => "observing - broadcast",
     }
-}
-
-fn configuration(admin: &Admin) -> Value {
-    let cfg = &admin.cfg;
-    let own = cfg.servers.get(&admin.plan.server().number());
-    let clients = &admin.plan.clients;
-    json!({
-        "client_port": clients.plain.as_ref().map_or(-1, |listen| i32::from(listen.port)),
-        "secure_client_port": clients.secure.as_ref().map_or(-1, |secure| i32::from(secure.listen.port)),
-        "data_dir": cfg.data_dir.join("quorate").display().to_string(),
-        "data_log_dir": admin.directories[1].display().to_string(),
-        "tick_time": cfg.tick.as_millis() as u64,
-        "max_client_cnxns": clients.per_address,
-        "min_session_timeout": cfg.session_min.as_millis() as u64,
-        "max_session_timeout": cfg.session_max.as_millis() as u64,
-        "server_id": admin.plan.server().number(),
-        "initLimit": cfg.init_limit,
-        "syncLimit": cfg.sync_limit,
-        "electionAlg": 3,
-        "quorumPort": own.map(|own| own.line.quorum.port),
-        "peerType": own.map(|own| u8::from(own.line.observer)),
-    })
 }
 
 /// What ZooKeeper tells of Java we have not; no variable of the environment is told, since secrets may be among them.
@@ -190,13 +265,21 @@ fn leader(admin: &Admin, facts: &Facts) -> Value {
 
 fn server_stats(admin: &Admin, facts: &Facts) -> Value {
     let [snapshots, log] = &admin.directories;
+    let activity = &facts.report.activity;
     json!({
         "version": version(),
         "read_only": false,
         "server_stats": {
             "server_state": facts.mode(),
             "last_processed_zxid": facts.status.applied.as_u64(),
-            "outstanding_requests": facts.totals.outstanding,
+            "outstanding_requests": facts.report.outstanding,
+            "packets_received": activity.received,
+            "packets_sent": activity.sent,
+            "auth_failed_count": activity.auth_failed,
+            "num_alive_client_connections": facts.report.connection_count,
+            "min_latency": activity.latency.min.as_millis() as u64,
+            "avg_latency": activity.latency.average_millis(),
+            "max_latency": activity.latency.max.as_millis() as u64,
             "uptime": facts.up.as_millis() as u64,
             "data_dir_size": disk::size(snapshots),
             "log_dir_size": disk::size(log),

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use quorate::Now;
 use quorate::node::NodeStopped;
-use quorate::peer::{Role, Status};
+use quorate::peer::{Detail, Role, Status};
+use quorate::protocol::words::{ServerReport, Word};
 
 use super::Admin;
 use crate::observe::Totals;
@@ -13,18 +14,38 @@ pub(super) struct Facts {
     pub(super) now: Now,
     pub(super) up: Duration,
     pub(super) status: Status,
+    /// What the listeners know, and what the node holds.
+    pub(super) report: ServerReport,
     pub(super) totals: Totals,
     pub(super) standalone: bool,
 }
 
 impl Facts {
+    /// Without lists.
     pub(super) async fn of(admin: &Admin) -> Result<Self, NodeStopped> {
+        Self::look(admin, Detail::Counts).await
+    }
+
+    /// With the lists of connections, sessions and watches.
+    pub(super) async fn in_full(admin: &Admin) -> Result<Self, NodeStopped> {
+        Self::look(admin, Detail::Lists).await
+    }
+
+    async fn look(admin: &Admin, detail: Detail) -> Result<Self, NodeStopped> {
         let status = admin.node.status().await?;
+        let mut report = match &admin.service {
+            Some(service) => {
+                service.report(if detail == Detail::Lists { Word::Cons } else { Word::Srvr }).await
+            }
+            None => ServerReport::stopped(),
+        };
+        report.inspection = admin.node.inspect(detail).await?;
         let now = admin.clock.now();
         Ok(Self {
             now,
             up: now.time.since(admin.started.time),
             status,
+            report,
             totals: admin.counters.totals(),
             standalone: admin.cfg.standalone,
         })

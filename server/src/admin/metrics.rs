@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::Facts;
 use super::{Admin, disk};
-use crate::observe::Summary;
+use crate::observe::{Summary, Totals};
 
 /// A metric, under the name that ZooKeeper gives it.
 pub(super) struct Metric {
@@ -38,7 +38,7 @@ pub(super) async fn show(State(admin): State<Arc<Admin>>) -> Response {
 pub(super) fn collect(facts: &Facts) -> Vec<Metric> {
     let mut metrics = gauges(facts);
     metrics.extend(of_leader(facts));
-    metrics.extend(sums(facts));
+    metrics.extend(sums(&facts.totals));
     metrics
 }
 
@@ -51,13 +51,26 @@ fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
 }
 
 fn gauges(facts: &Facts) -> Vec<Metric> {
-    let status = &facts.status;
+    let (status, report) = (&facts.status, &facts.report);
+    let latency = &report.activity.latency;
+    let millis = |span: std::time::Duration| span.as_secs_f64() * 1_000.0;
     let mut metrics = vec![
+        gauge("avg_latency", "Milliseconds from a request to its reply", latency.average_millis()),
+        gauge("min_latency", "The shortest of those", millis(latency.min)),
+        gauge("max_latency", "The longest of those", millis(latency.max)),
+        counter("packets_received", "Requests of clients", report.activity.received),
+        counter("packets_sent", "Replies and events to clients", report.activity.sent),
+        gauge("num_alive_connections", "Connections of clients", report.connection_count as f64),
+        counter("connection_rejected", "Connections that were one too many", report.rejected),
+        counter("auth_failed_count", "Credentials that were not accepted", report.activity.auth_failed),
+        gauge("ephemerals_count", "Ephemeral nodes", report.inspection.ephemerals as f64),
+        gauge("approximate_data_size", "Bytes of names and data", report.inspection.data_size as f64),
+        gauge("local_sessions", "Sessions of this server alone; there are none", 0.0),
         gauge("uptime", "Milliseconds since the server started", facts.up.as_millis() as f64),
         gauge("znode_count", "Nodes in the tree", status.znodes as f64),
         gauge("watch_count", "Watches of this server's clients", status.watches as f64),
         gauge("global_sessions", "Sessions in the ensemble", status.sessions as f64),
-        gauge("outstanding_requests", "Requests without a reply", facts.totals.outstanding as f64),
+        gauge("outstanding_requests", "Requests without a reply", report.outstanding as f64),
         gauge("serving", "1 while this server answers clients", f64::from(u8::from(status.serving))),
         gauge(
             "epoch",
@@ -65,6 +78,12 @@ fn gauges(facts: &Facts) -> Vec<Metric> {
             f64::from(status.epoch.number()),
         ),
     ];
+    metrics.extend(files());
+    metrics
+}
+
+fn files() -> Vec<Metric> {
+    let mut metrics = Vec::new();
     if let Some(open) = disk::open_files() {
         metrics.push(gauge("open_file_descriptor_count", "Files and sockets that are open", open as f64));
     }
@@ -97,8 +116,14 @@ fn of_leader(facts: &Facts) -> Vec<Metric> {
     ]
 }
 
-fn sums(facts: &Facts) -> Vec<Metric> {
-    let totals = &facts.totals;
+/// What the four-letter word `mntr` tells besides what the node and the listeners know.
+pub(crate) fn of_totals(totals: &Totals) -> Map<String, Value> {
+    let mut metrics = files();
+    metrics.extend(sums(totals));
+    json(&metrics)
+}
+
+fn sums(totals: &Totals) -> Vec<Metric> {
     let summary =
         |name, help, summary: &Summary| Metric { name, help, value: Measure::Summary(summary.clone()) };
     vec![

@@ -16,12 +16,13 @@
 mod api;
 mod browser;
 mod commands;
-mod disk;
+pub(crate) mod disk;
 mod facts;
 mod health;
 mod metrics;
 mod neighbours;
 mod page;
+pub(crate) mod settings;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use quorate::Now;
 use quorate::node::{Clock, Node};
+use quorate::protocol::Service;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -47,6 +49,7 @@ use crate::observe::{Counters, History};
 /// All that the admin server shows.
 pub struct Admin {
     node: Node,
+    service: Option<Service>,
     clock: Arc<dyn Clock>,
     counters: Arc<Counters>,
     history: History,
@@ -63,20 +66,20 @@ impl Admin {
     #[must_use]
     pub fn new(
         node: Node,
+        service: Option<Service>,
         clock: Arc<dyn Clock>,
         counters: Arc<Counters>,
         cfg: ZooCfg,
         plan: Plan,
     ) -> Arc<Self> {
-        let snapshots = plan.directories.snapshots.clone();
-        let log = plan.directories.log.clone().unwrap_or_else(|| snapshots.clone());
         Arc::new(Self {
             browser: Browser::new(node.clone(), Arc::clone(&clock)),
             neighbours: Neighbours::new(&cfg, plan.server()),
             started: clock.now(),
-            directories: [snapshots, log],
+            directories: plan.directories.both(),
             history: History::default(),
             node,
+            service,
             clock,
             counters,
             cfg,
@@ -91,7 +94,6 @@ impl Admin {
     }
 
     /// Everything, as an axum router.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .merge(page::router())
@@ -132,6 +134,8 @@ impl Admin {
         axum::serve(listener, Router::new().route("/metrics", get(metrics::show)).with_state(self)).await
     }
 }
+
+pub(crate) use metrics::of_totals as own_metrics;
 
 /// A page of another site can make a browser ask a loopback address under a name that it chose; that name is then in
 /// the request.

@@ -17,7 +17,13 @@ const PATIENCE: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub(super) struct Neighbours {
     addresses: BTreeMap<ServerId, HostPort>,
-    heard: Mutex<(Option<Time>, BTreeMap<ServerId, Option<Word>>)>,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    when: Option<Time>,
+    words: BTreeMap<ServerId, Option<Word>>,
 }
 
 /// What a server said.
@@ -54,14 +60,14 @@ impl Neighbours {
     /// What each says: nothing of one whose client port is not known, `None` of one that does not answer.
     pub(super) async fn ask(&self, now: Time) -> BTreeMap<ServerId, Option<Word>> {
         let mut heard = self.heard.lock().await;
-        if heard.0.is_none_or(|when| now.since(when) > FRESH) {
+        if heard.when.is_none_or(|when| now.since(when) > FRESH) {
             let asked = self.addresses.iter().map(|(id, at)| async move {
                 let answer = ask(&at.host, at.port, "srvr", PATIENCE).await.ok();
                 (*id, answer.as_deref().and_then(Word::parse))
             });
-            *heard = (Some(now), join_all(asked).await.into_iter().collect());
+            *heard = Heard { when: Some(now), words: join_all(asked).await.into_iter().collect() };
         }
-        heard.1.clone()
+        heard.words.clone()
     }
 }
 

@@ -52,6 +52,14 @@ pub struct Directories {
     pub log: Option<PathBuf>,
 }
 
+impl Directories {
+    /// That of the snapshots and that of the log, which may be the same.
+    #[must_use]
+    pub fn both(&self) -> [PathBuf; 2] {
+        [self.snapshots.clone(), self.log.clone().unwrap_or_else(|| self.snapshots.clone())]
+    }
+}
+
 /// The way to the other servers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerPlan {
@@ -183,7 +191,8 @@ fn node(cfg: &ZooCfg, cluster: ClusterId, server: ServerId, seed: [u8; 32]) -> N
     let mut node = NodeConfig::new(peer);
     node.connections = match cfg.clients.total {
         0 => CONNECTIONS,
-        total => usize_of(total),
+        // The admin page is a client too.
+        total => usize_of(total).saturating_add(1),
     };
     node
 }

@@ -1,5 +1,6 @@
 use super::*;
 use quorate::ServerId;
+use quorate::protocol::words::WordSet;
 use quorate::storage::IfEmpty;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ fn zookeepers_sample_is_read_with_its_own_values() {
     assert_eq!((cfg.session_min, cfg.session_max), (Duration::from_secs(4), Duration::from_secs(40)));
     assert_eq!(cfg.clients.plain, Some(Listen { host: None, port: 2181 }));
     assert_eq!((cfg.clients.per_address, cfg.clients.max_buffer), (60, 1_048_575));
-    assert_eq!(cfg.words, ["srvr"]);
+    assert_eq!((cfg.words, cfg.extended_types), (WordSet::default(), false));
     assert_eq!(cfg.admin, Some(HostPort::new("127.0.0.1", 8080)));
     assert_eq!(cfg.metrics, None);
 }
@@ -137,7 +138,7 @@ fn what_does_nothing_is_accepted_with_a_warning_that_says_so() {
         ("zookeeper.skipACL=yes", "in this file the property is written `skipACL`"),
         ("znode.container.checkIntervalMs=60000", "containers are looked at every half tick"),
         ("readonlymode.enabled=true", "read-only mode is not implemented"),
-        ("extendedTypesEnabled=false", "nodes with a time to live can always be made"),
+        ("4lw.commands.whitelist=srvr,mtnr", "there is no four-letter word `mtnr`"),
         ("nio.numWorkerThreads=4", "there are no such threads"),
         ("autopurge.snapRetainCount=1", "at least 3 snapshots are kept"),
         ("autopurge.purgeInterval=0", "old snapshots are always purged"),
@@ -233,7 +234,7 @@ fn the_plan_carries_the_settings_to_the_library() {
         (Duration::from_secs(4), Duration::from_secs(40))
     );
     assert_eq!((peer.limits.snapshot_every, peer.limits.data_len, peer.limits.log_window), (500, 4096, 77));
-    assert_eq!(plan.node.connections, 9);
+    assert_eq!(plan.node.connections, 10);
     assert_eq!((plan.storage.snapshots_kept, plan.storage.preallocate), (4, 65_536));
     let members: Vec<_> = peer.ensemble.members().map(|(id, m)| (id.number(), m.voting, m.weight)).collect();
     assert_eq!(members, [(1, true, 3), (2, true, 1), (3, true, 1), (4, false, 0)]);

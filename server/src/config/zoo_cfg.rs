@@ -3,12 +3,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate::protocol::words::WordSet;
+
 use super::server_line::{HostPort, ServerLine};
 use super::settings::Settings;
 use super::{Entry, Problem, Properties, Refused, Warning};
 
-/// ZooKeeper's own list of words, when the file names none.
-const DEFAULT_WORDS: &str = "srvr";
 /// ZooKeeper's default of `jute.maxbuffer`.
 const DEFAULT_MAX_BUFFER: u32 = 0xf_ffff;
 /// The largest data that servers can send each other.
@@ -51,8 +51,10 @@ pub struct ZooCfg {
     pub clients: Clients,
     /// What is kept on the disk.
     pub storage: StorageSettings,
-    /// `4lw.commands.whitelist`, in lower case; `*` for all.
-    pub words: Vec<String>,
+    /// `4lw.commands.whitelist`.
+    pub words: WordSet,
+    /// `extendedTypesEnabled`: whether nodes with a time to live can be made.
+    pub extended_types: bool,
     /// `DigestAuthenticationProvider.superDigest`: the identity of the super user.
     pub super_digest: Option<String>,
     /// `admin.*`; none when it is switched off.
@@ -207,6 +209,7 @@ impl ZooCfg {
             clients,
             storage: storage(settings),
             words: words(settings),
+            extended_types: settings.flag("extendedTypesEnabled").unwrap_or(false),
             super_digest: super_digest(settings),
             admin: admin(settings),
             metrics: metrics(settings),
@@ -428,9 +431,14 @@ fn storage(settings: &mut Settings) -> StorageSettings {
     }
 }
 
-fn words(settings: &mut Settings) -> Vec<String> {
-    let listed = settings.text("4lw.commands.whitelist").unwrap_or_else(|| DEFAULT_WORDS.to_owned());
-    listed.split(',').map(|word| word.trim().to_ascii_lowercase()).filter(|word| !word.is_empty()).collect()
+fn words(settings: &mut Settings) -> WordSet {
+    let Some(entry) = settings.entry("4lw.commands.whitelist") else { return WordSet::default() };
+    let listed = entry.value.to_ascii_lowercase();
+    let (words, unknown) = WordSet::parse(&listed);
+    for word in unknown {
+        settings.warn(&entry, format!("there is no four-letter word `{word}`"));
+    }
+    words
 }
 
 /// `super:` and the base64 of a SHA-1.
@@ -487,9 +495,5 @@ fn said_otherwise(settings: &mut Settings) {
         settings.number("electionAlg", "3", 0..=3).filter(|(algorithm, _)| *algorithm != 3)
     {
         settings.problem(Problem::at(&entry, "there is one election algorithm", "remove the line"));
-    }
-    let entry = settings.entry("extendedTypesEnabled");
-    if let (Some(false), Some(entry)) = (settings.flag("extendedTypesEnabled"), entry) {
-        settings.warn(&entry, "nodes with a time to live can always be made");
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use quorate::node::NodeError;
 use quorate::peer::ConfigError;
+use quorate::protocol::TlsError;
 use quorate::storage::StorageError;
 use quorate::transport::tcp::TransportError;
 use thiserror::Error;
@@ -68,6 +69,11 @@ pub enum Failure {
     /// The way to the other servers cannot be opened. Nothing was started.
     #[error("the quorum port: {0}")]
     Transport(#[from] TransportError),
+    /// The port for clients with TLS cannot be opened. Nothing was started.
+    #[error(
+        "the secure client port: {0}; correct the files of ssl.keyStore.location and ssl.trustStore.location"
+    )]
+    ClientTls(#[from] TlsError),
     /// The machine lacks something that every process has: entropy, a clock, threads.
     #[error("the machine gives no {what}: {source}")]
     Machine {
@@ -90,7 +96,12 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unreadable { .. } | Self::Refused(_) | Self::Config(_) => ExitCode::from(2),
-            Self::DataDirectory { .. } | Self::Running { .. } | Self::Storage(_) => ExitCode::from(3),
+            Self::DataDirectory { .. }
+            | Self::Running { .. }
+            | Self::Storage(_)
+            | Self::Node(NodeError::Storage(_) | NodeError::Restore { .. } | NodeError::SnapshotGap { .. }) => {
+                ExitCode::from(3)
+            }
             _ => ExitCode::FAILURE,
         }
     }

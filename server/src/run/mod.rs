@@ -1,7 +1,9 @@
 //! One server in the foreground: from a configuration file to exit code.
 
+mod clients;
 mod failure;
 mod files;
+mod host;
 mod load;
 pub(crate) mod logging;
 mod peers;

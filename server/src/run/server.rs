@@ -2,10 +2,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use quorate::node::{Node, NodeError, SystemClock};
+use quorate::protocol::Service;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{Failure, Loaded, PidFile, files, peers};
+use super::host::Host;
+use super::{Failure, Loaded, PidFile, clients, files, peers};
 use crate::admin::Admin;
 use crate::config::HostPort;
 use crate::observe::Counters;
@@ -15,6 +17,7 @@ pub struct Server {
     node: Node,
     /// None once it has ended.
     driver: Option<JoinHandle<Result<(), NodeError>>>,
+    service: Option<Service>,
     admin: Arc<Admin>,
     /// What listens and looks; ends with the server.
     tasks: JoinSet<()>,
@@ -41,7 +44,9 @@ impl Server {
             Node::start_observed(plan.node.clone(), transport, storage, clock.clone(), observer)?;
         let driver = Some(tokio::spawn(driver));
         let mut tasks = JoinSet::new();
-        let admin = Admin::new(node.clone(), clock, counters, cfg.clone(), plan.clone());
+        let host = Host::new(&cfg, &plan, Arc::clone(&counters));
+        let service = clients::open(&node, &cfg, &plan.clients, host, &mut tasks).await?;
+        let admin = Admin::new(node.clone(), service.clone(), clock, counters, cfg.clone(), plan.clone());
         tasks.spawn(Arc::clone(&admin).look());
         open_admin(&mut tasks, &admin, cfg.admin.as_ref(), cfg.metrics.as_ref()).await;
         tracing::info!(
@@ -50,7 +55,7 @@ impl Server {
             standalone = cfg.standalone,
             "the server runs"
         );
-        Ok(Self { node, driver, admin, tasks, _pid: pid })
+        Ok(Self { node, driver, service, admin, tasks, _pid: pid })
     }
 
     /// The node.
@@ -98,6 +103,9 @@ impl Server {
     ///
     /// When the storage failed on the way.
     pub async fn stop(mut self) -> Result<(), Failure> {
+        if let Some(service) = &self.service {
+            service.stop();
+        }
         self.node.shutdown();
         self.tasks.abort_all();
         if let Some(driver) = self.driver.take() {

@@ -24,7 +24,8 @@ pub(super) fn write(options: &Options, dir: &Path) -> Result<Vec<PathBuf>, Failu
 fn text(options: &Options, number: u16, data: &Path) -> String {
     let mut text = format!(
         "# Written by `quorate up`.\ntickTime=500\ninitLimit=10\nsyncLimit=5\nminSessionTimeout=1000\nmaxSessionTimeout=60000\n\
-         dataDir={}\nclientPortAddress=127.0.0.1\nclientPort={}\nmaxClientCnxns=0\n4lw.commands.whitelist=*\nadmin.serverPort={}\n",
+         dataDir={}\nclientPortAddress=127.0.0.1\nclientPort={}\nmaxClientCnxns=0\n4lw.commands.whitelist=*\nextendedTypesEnabled=true\n\
+         admin.serverPort={}\n",
         data.display().to_string().replace('\\', "\\\\"),
         options.port + number,
         options.admin_port + number,

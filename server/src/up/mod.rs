@@ -40,7 +40,7 @@ pub struct Options {
 /// Runs the ensemble until Ctrl-C, or until one of its servers fails.
 pub async fn main(options: Options) -> ExitCode {
     // A log would run through the screen.
-    logging::start_at(LogFormat::Human, if io::stdout().is_terminal() { "off" } else { "warn" });
+    logging::start_at(LogFormat::Human, if io::stdout().is_terminal() { "off" } else { "error" });
     let kept = options.dir.is_some();
     let dir = options
         .dir

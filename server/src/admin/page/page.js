@@ -162,8 +162,9 @@ const facts = async () => {
     $(`${name}-count`).textContent = told[`${name}_more`] ? `the first ${rows.length}` : rows.length ? `${rows.length}` : "none";
     table(name, rows.length ? heads : [], rows);
   };
-  fill("sessions", [["session"], ["timeout", "num"], ["ephemerals"]], told.sessions.map((session) => el("tr", {},
+  fill("sessions", [["session"], ["client"], ["timeout", "num"], ["ephemerals"]], told.sessions.map((session) => el("tr", {},
     el("td", { class: "mono" }, session.id),
+    el("td", {}, session.here ? "here" : "elsewhere"),
     el("td", { class: "num" }, span(session.timeout_ms)),
     el("td", { class: "mono wrap" }, session.ephemerals.join("  ") || "–"))));
   fill("connections", [["address"], ["session"], ["received", "num"], ["sent", "num"], ["waiting", "num"], ["latency min / avg / max, ms", "num"]], told.connections.map((c) => el("tr", {},
