@@ -150,3 +150,20 @@ fn data(bytes: &[u8]) -> Value {
 pub(super) fn hex(number: u64) -> String {
     format!("0x{number:x}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_shown_as_text_where_it_is_text_and_long_data_is_cut_between_characters() {
+        assert_eq!(data("grün".as_bytes()), json!({"text": "grün", "cut": false}));
+        assert_eq!(data(&[0xff, 0x00, 0x10]), json!({"hex": "ff0010", "cut": false}));
+        let long = "ü".repeat(BYTES);
+        let shown = data(format!("x{long}").as_bytes());
+        assert_eq!(shown["cut"], true);
+        let text = shown["text"].as_str().unwrap();
+        assert!(text.starts_with('x') && text.ends_with('ü') && text.len() == BYTES - 1, "{}", text.len());
+        assert_eq!(data(&vec![0xff; BYTES * 2])["hex"].as_str().unwrap().len(), 2048);
+    }
+}

@@ -211,3 +211,29 @@ fn quantiles(summary: &Summary) -> Vec<(&'static str, f64)> {
     let values = summary.quantiles([0.5, 0.95, 0.99, 0.999]);
     values.map_or_else(Vec::new, |values| names.into_iter().zip(values).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_written_as_prometheus_reads_it() {
+        let mut spans = Summary::default();
+        (1..=100).for_each(|value| spans.add(f64::from(value)));
+        let metrics = [
+            Metric { name: "fsynctime", help: "How long", value: Measure::Summary(spans) },
+            gauge("uptime", "Since", 7.0),
+        ];
+        assert_eq!(
+            text(&metrics),
+            "# HELP fsynctime How long\n# TYPE fsynctime summary\nfsynctime{quantile=\"0.5\"} 51\n\
+             fsynctime{quantile=\"0.95\"} 95\nfsynctime{quantile=\"0.99\"} 99\nfsynctime{quantile=\"0.999\"} 100\n\
+             fsynctime_count 100\nfsynctime_sum 5050\n# HELP uptime Since\n# TYPE uptime gauge\nuptime 7\n"
+        );
+        let told = json(&metrics);
+        assert_eq!((&told["avg_fsynctime"], &told["uptime"]), (&json!(50.5), &json!(7)));
+        for name in ["p50_fsynctime", "p95_fsynctime", "p99_fsynctime", "p999_fsynctime", "max_fsynctime"] {
+            assert!(told.contains_key(name), "{name}");
+        }
+    }
+}

@@ -236,3 +236,7 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "counters_tests.rs"]
+mod tests;

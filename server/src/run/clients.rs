@@ -12,14 +12,14 @@ use super::host::Host;
 use super::load::read;
 use crate::config::{ClientAuth, Clients, Listen, SecureListen, ZooCfg};
 
-/// Opens the ports for clients; gives the first that is open. What is counted is of both together.
+/// Opens the ports for clients, each of which is open as long as its handle is held. What is counted is of both together.
 pub(super) async fn open(
     node: &Node,
     cfg: &ZooCfg,
     clients: &Clients,
     host: Host,
     tasks: &mut JoinSet<()>,
-) -> Result<Option<Service>, Failure> {
+) -> Result<Vec<Service>, Failure> {
     let connection = ConnectionOptions {
         max_frame: usize::try_from(clients.max_buffer).unwrap_or(usize::MAX),
         extended_types: cfg.extended_types,
@@ -35,19 +35,17 @@ pub(super) async fn open(
         host: Arc::new(host),
         ..ServeOptions::default()
     };
-    let mut first = None;
+    let mut services = Vec::new();
     if let Some(listen) = &clients.plain {
-        let service = start(node, "the client port", listen, options.clone(), tasks).await?;
-        first.get_or_insert(service);
+        services.push(start(node, "the client port", listen, options.clone(), tasks).await?);
     }
     if let Some(secure) = &clients.secure {
         let tls = Arc::new(ClientTls::new(&files(secure)?)?);
-        reload(Arc::clone(&tls), secure.clone(), tasks);
-        let options = ServeOptions { tls: Some(tls), ..options };
-        let service = start(node, "the secure client port", &secure.listen, options, tasks).await?;
-        first.get_or_insert(service);
+        let options = ServeOptions { tls: Some(Arc::clone(&tls)), ..options };
+        services.push(start(node, "the secure client port", &secure.listen, options, tasks).await?);
+        reload(tls, secure.clone());
     }
-    Ok(first)
+    Ok(services)
 }
 
 async fn start(
@@ -90,12 +88,13 @@ fn files(secure: &SecureListen) -> Result<TlsFiles, Failure> {
 }
 
 /// Reads the certificates again at SIGHUP; new connections have them.
-fn reload(tls: Arc<ClientTls>, secure: SecureListen, tasks: &mut JoinSet<()>) {
+fn reload(tls: Arc<ClientTls>, secure: SecureListen) {
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => return tracing::error!("SIGHUP cannot be waited for: {error}"),
     };
-    tasks.spawn(async move {
+    // It ends with the process, whose signal it is.
+    tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             let replaced = files(&secure).and_then(|files| Ok(tls.replace(&files)?));
             match replaced {

@@ -1,10 +1,12 @@
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate::node::{Node, NodeError, SystemClock};
 use quorate::protocol::Service;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use super::host::Host;
 use super::{Failure, Loaded, PidFile, clients, files, peers};
@@ -12,14 +14,19 @@ use crate::admin::Admin;
 use crate::config::HostPort;
 use crate::observe::Counters;
 
+/// How long clients have to take what waits for them when the server stops.
+const FAREWELL: Duration = Duration::from_secs(3);
+
 /// A server that runs: the node and all that listens for it.
 pub struct Server {
     node: Node,
     /// None once it has ended.
     driver: Option<JoinHandle<Result<(), NodeError>>>,
-    service: Option<Service>,
+    services: Vec<Service>,
+    /// The work of those.
+    doors: JoinSet<()>,
     admin: Arc<Admin>,
-    /// What listens and looks; ends with the server.
+    /// What else listens and looks; ends with the server.
     tasks: JoinSet<()>,
     _pid: PidFile,
 }
@@ -42,11 +49,13 @@ impl Server {
         let observer = Arc::clone(&counters);
         let (node, driver) =
             Node::start_observed(plan.node.clone(), transport, storage, clock.clone(), observer)?;
-        let driver = Some(tokio::spawn(driver));
-        let mut tasks = JoinSet::new();
+        let (mut doors, mut tasks) = (JoinSet::new(), JoinSet::new());
         let host = Host::new(&cfg, &plan, Arc::clone(&counters));
-        let service = clients::open(&node, &cfg, &plan.clients, host, &mut tasks).await?;
-        let admin = Admin::new(node.clone(), service.clone(), clock, counters, cfg.clone(), plan.clone());
+        let services = clients::open(&node, &cfg, &plan.clients, host, &mut doors).await?;
+        // From here on nothing can fail.
+        let driver = Some(tokio::spawn(driver));
+        let admin =
+            Admin::new(node.clone(), services.first().cloned(), clock, counters, cfg.clone(), plan.clone());
         tasks.spawn(Arc::clone(&admin).look());
         open_admin(&mut tasks, &admin, cfg.admin.as_ref(), cfg.metrics.as_ref()).await;
         tracing::info!(
@@ -55,7 +64,7 @@ impl Server {
             standalone = cfg.standalone,
             "the server runs"
         );
-        Ok(Self { node, driver, service, admin, tasks, _pid: pid })
+        Ok(Self { node, driver, services, doors, admin, tasks, _pid: pid })
     }
 
     /// The node.
@@ -103,8 +112,13 @@ impl Server {
     ///
     /// When the storage failed on the way.
     pub async fn stop(mut self) -> Result<(), Failure> {
-        if let Some(service) = &self.service {
+        for service in &self.services {
             service.stop();
+        }
+        // Clients are told what waits for them, if they take it soon.
+        let told = async { while self.doors.join_next().await.is_some() {} };
+        if timeout(FAREWELL, told).await.is_err() {
+            tracing::debug!("some clients did not take what waited for them");
         }
         self.node.shutdown();
         self.tasks.abort_all();

@@ -73,3 +73,7 @@ struct Both {
 }
 
 impl DirLock for Both {}
+
+#[cfg(test)]
+#[path = "split_tests.rs"]
+mod tests;

@@ -107,6 +107,17 @@ impl Site {
         self.child = Some(command.kill_on_drop(true).spawn().unwrap());
     }
 
+    /// Adds lines to the configuration.
+    pub(crate) fn add(&self, lines: &str) {
+        let text = fs::read_to_string(&self.file).unwrap();
+        fs::write(&self.file, format!("{text}{lines}")).unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.child.as_ref().unwrap().id().unwrap()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.data.join("log")).unwrap_or_default()
     }
@@ -118,13 +129,7 @@ impl Site {
 
     /// SIGTERM; gives the exit code.
     pub(crate) async fn terminate(&mut self) -> Option<i32> {
-        let child = self.child.as_mut().unwrap();
-        let pid = i32::try_from(child.id().unwrap()).unwrap();
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(pid).unwrap(),
-            rustix::process::Signal::TERM,
-        )
-        .unwrap();
+        self.signal(rustix::process::Signal::TERM);
         self.exit().await
     }
 

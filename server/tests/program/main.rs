@@ -14,4 +14,5 @@ mod ensemble;
 mod harness;
 mod process;
 mod refusals;
+mod tls;
 mod up;

@@ -106,3 +106,28 @@ async fn damaged_data_ends_the_server_with_the_file_and_what_to_do() {
         "{log}"
     );
 }
+
+#[tokio::test]
+async fn a_server_whose_disk_fails_ends_and_says_why() {
+    let dir = Dir::new();
+    let mut site = Site::alone(&dir, "");
+    site.run();
+    let mut client = Client::connect(site.client).await;
+    assert_eq!(client.create("/n", b"x").await, Some(0));
+    // The log's next segment finds no directory any more: as with a disk that was pulled.
+    fs::rename(site.data.join("quorate"), dir.0.join("pulled")).unwrap();
+    static LARGE: [u8; 1_000_000] = [7; 1_000_000];
+    let mut acknowledged = 0;
+    while client.set("/n", &LARGE).await == Some(0) {
+        acknowledged += 1;
+        assert!(acknowledged < 1_000, "the segment never ends");
+    }
+    assert_eq!(site.exit().await, Some(3), "{}", site.log());
+    assert!(site.log().contains("quorate: the server stopped: the storage failed: "), "{}", site.log());
+
+    fs::rename(dir.0.join("pulled"), site.data.join("quorate")).unwrap();
+    site.run();
+    let mut client = Client::connect(site.client).await;
+    let kept = client.get("/n").await.unwrap().unwrap();
+    assert_eq!(kept.len(), LARGE.len(), "what was acknowledged is there");
+}

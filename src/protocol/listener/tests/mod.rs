@@ -1,0 +1,4 @@
+mod clients;
+mod ensemble;
+mod limits;
+mod tls;
