@@ -66,4 +66,13 @@ class ManagedQuorate(common.ManagedZooKeeper):
         return names
 
 
+class Certificate(OpenSSL.crypto.X509):
+    """The suite leaves its certificates at version 1, which rustls does not take."""
+
+    def __init__(self):
+        super().__init__()
+        self.set_version(2)
+
+
+OpenSSL.crypto.X509 = Certificate
 common.ManagedZooKeeper = ManagedQuorate
