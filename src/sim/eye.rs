@@ -38,6 +38,8 @@ impl Observer for Eye {
             Output::Event(event) => self.note("event", &[], || format!("{event:?}")),
             Output::Send { to, message, .. } => {
                 self.note("says", &[to.number()], || format!("to S{to}: {message:?}"));
+                let seen = Seen::Says { to: *to, message };
+                self.checker.see(self.executor.now(), self.server, &seen);
             }
             Output::Reply(reply) => {
                 let numbers = [reply.client.number(), reply.tag, reply.zxid.as_u64()];

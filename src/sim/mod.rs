@@ -8,7 +8,7 @@
 //! All the while, and after every step of every server, the invariants of ZAB are checked from outside: against what the
 //! storages were asked to hold, what they confirmed and recovered, and how the servers say they are doing. What
 //! any server knows to be committed makes one *ghost* sequence that every other must agree with, and an oracle replays it
-//! to know what each reply and each watch event must be, whole.
+//! in a tree of its own to know what each reply and each watch event must be, whole.
 //!
 //! [`Swarm`] draws whole worlds from a seed: ensemble, tiny limits, clients, and a [`Plan`] of faults. It demands safety
 //! while faults happen, then heals a majority, leaves the rest as broken as it is, and demands progress.
@@ -20,11 +20,14 @@
 //! | `disk`, `machine`, `storage` | disks that forget, what is on them, and the time that they take |
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
-//! | `check`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
+//! | `aftermath`, `liveness` | what stays wrong for good, and what is demanded all the same |
+//! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
 //! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 
+mod aftermath;
 mod chaos;
 mod check;
+mod chronicle;
 mod clock;
 mod connector;
 mod counters;
@@ -34,6 +37,7 @@ mod eye;
 mod failure;
 mod fault;
 mod lifecycle;
+mod liveness;
 mod link;
 mod machine;
 mod network;
@@ -51,6 +55,7 @@ mod watch_oracle;
 mod workload;
 mod world;
 
+pub use aftermath::{Aftermath, Outage, Shape};
 pub use clock::SimClock;
 pub use counters::WorldCounters;
 pub use executor::{Actor, Executor, ExecutorCounters, ExecutorLimits, JoinHandle, Killed, Sleep, Step};
@@ -64,7 +69,7 @@ pub use plan::{FaultKind, Plan, Topology};
 pub use process::Process;
 pub use runner::{check, check_with, same_twice};
 pub use server::Server;
-pub use swarm::{Swarm, SwarmReport};
+pub use swarm::{Mode, Swarm, SwarmReport};
 pub use trace::{Keep, Trace, TraceEvent};
 pub use workload::Workload;
 pub use world::{World, WorldConfig};

@@ -147,7 +147,7 @@ impl World {
         let world = Self {
             inner: Arc::new(Inner {
                 seed,
-                oracle: Oracle::new(config.limits.clone()),
+                oracle: Oracle::new(),
                 sessions: SessionCheck::new(checker.clone()),
                 config,
                 ensemble,
@@ -349,7 +349,7 @@ impl World {
         let committed = self
             .inner
             .checker
-            .with_cluster(|cluster| (cluster.ghost.committed.len() as u64, cluster.ghost.last()));
+            .with_cluster(|cluster| (cluster.ghost.len() as u64, cluster.ghost.last()));
         WorldCounters {
             executor: self.inner.executor.counters(),
             network: self.inner.network.counters(),
