@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use crate::codec;
 use crate::types::{
-    Acl, Caller, Change, ErrorCode, Found, Lifetime, Read, Refusal, RequestId, SessionId, Stat, Transaction, Txn,
-    Written, Zxid,
+    Acl, Caller, Change, ErrorCode, Found, Lifetime, Read, Refusal, RequestId, SessionId, Stat, Transaction,
+    Txn, Written, Zxid,
 };
 
 use super::check::Ghost;
+use super::coverage::{Coverage, Point};
 use tree::{Annals, At, Broken};
 
 /// The committed sequence, decoded, and what became of it in a tree that is as simple as can be.
@@ -20,6 +21,9 @@ pub(super) struct Chronicle {
     entries: Vec<Entry>,
     annals: Annals,
     sessions: BTreeMap<SessionId, Session>,
+    /// How many sessions there are now.
+    live: u64,
+    coverage: Coverage,
 }
 
 /// One transaction, and what it came to.
@@ -29,6 +33,8 @@ pub(super) struct Entry {
     pub(super) changes: Vec<Change>,
     /// None when the answer had been forgotten.
     pub(super) outcome: Option<Result<Written, Refusal>>,
+    /// How many nodes and how many sessions there are afterwards.
+    counts: (u64, u64),
 }
 
 #[derive(Default)]
@@ -39,8 +45,8 @@ struct Session {
 }
 
 impl Chronicle {
-    pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), annals: Annals::new(), sessions: BTreeMap::new() }
+    pub(super) fn new(coverage: Coverage) -> Self {
+        Self { entries: Vec::new(), annals: Annals::new(), sessions: BTreeMap::new(), live: 0, coverage }
     }
 
     /// Takes in what has been committed since.
@@ -74,6 +80,18 @@ impl Chronicle {
     pub(super) fn at(&self, zxid: Zxid) -> Option<&Entry> {
         let index = self.entries.binary_search_by_key(&zxid, |entry| entry.zxid).ok()?;
         self.entries.get(index)
+    }
+
+    /// A server that has applied all up to `zxid` says how many nodes and sessions it has.
+    pub(super) fn judge_counts(&self, zxid: Zxid, znodes: u64, sessions: u64) -> Result<(), Broken> {
+        let Some(Entry { counts, .. }) = self.at(zxid) else { return Ok(()) };
+        if *counts == (znodes, sessions) {
+            return Ok(());
+        }
+        let what = format!(
+            "at {zxid} it has {znodes} nodes and {sessions} sessions; the history makes that {counts:?}"
+        );
+        Err(("ReplicaEquality", what))
     }
 
     /// What `caller` must be shown in the state at `zxid`; none where that is not known.
@@ -120,8 +138,14 @@ impl Chronicle {
         if matches!(txn, Txn::CloseSession { .. }) {
             known.ended = Some(zxid);
             known.answers.clear();
+            self.live -= 1;
         }
-        self.entries.push(Entry { zxid, session: *session, changes, outcome });
+        self.live += u64::from(matches!(txn, Txn::CreateSession { .. }));
+        if let Some(point) = of_txn(*session, txn, &changes) {
+            self.coverage.sometimes(point);
+        }
+        let counts = (self.annals.population() as u64, self.live);
+        self.entries.push(Entry { zxid, session: *session, changes, outcome, counts });
         Ok(())
     }
 
@@ -148,7 +172,8 @@ impl Chronicle {
         let Some(request) = request else { return Ok(()) };
         let repeated = known.last.is_some_and(|last| request.id <= last);
         if repeated != matches!(txn, Txn::Repeated) {
-            let what = format!("{zxid} is request {:?} of session {session} after {:?}", request.id, known.last);
+            let what =
+                format!("{zxid} is request {:?} of session {session} after {:?}", request.id, known.last);
             return Err(("SessionOrder", what));
         }
         known.last = known.last.max(Some(request.id));
@@ -170,8 +195,22 @@ impl Chronicle {
             }
             Lifetime::Persistent | Lifetime::Ephemeral => false,
         };
+        self.coverage.sometimes(match node.lifetime {
+            Lifetime::Container => Point::ContainerReaped,
+            _ => Point::TtlReaped,
+        });
         if due { Ok(()) } else { Err(("OwnDeeds", format!("{path} is removed at {zxid} before it is due"))) }
     }
+}
+
+fn of_txn(session: SessionId, txn: &Txn, changes: &[Change]) -> Option<Point> {
+    Some(match txn {
+        Txn::Repeated => Point::RepeatedWrite,
+        Txn::CloseSession { .. } if !changes.is_empty() => Point::EphemeralsEnd,
+        Txn::DeleteTree { .. } if changes.len() > 1 => Point::TreeDeleted,
+        Txn::Multi(txns) if txns.len() > 1 && session != SessionId::NONE => Point::MultiExecuted,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

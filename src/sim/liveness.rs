@@ -162,14 +162,16 @@ impl World {
         self.sleep(QUIET).await;
         let after = (self.current_leader().map(|leader| leader.id()), self.newest_epoch(core));
         if before != after {
-            let what = format!("leader and newest epoch were {before:?} and became {after:?} without a fault");
+            let what =
+                format!("leader and newest epoch were {before:?} and became {after:?} without a fault");
             return Err(Failure::Violated { at: self.now(), invariant: "StableLeader", what });
         }
         let servers = self.servers().len() as u64;
         let bound = servers * servers.saturating_sub(1) * IDLE_MESSAGES * QUIET.as_secs();
         let sent = self.network().counters().sent - sent;
         if sent > bound {
-            let what = format!("{servers} idle servers sent {sent} messages in {QUIET:?}; {bound} would be many");
+            let what =
+                format!("{servers} idle servers sent {sent} messages in {QUIET:?}; {bound} would be many");
             return Err(Failure::Violated { at: self.now(), invariant: "NoMessageStorm", what });
         }
         Ok(())

@@ -21,7 +21,7 @@
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
 //! | `aftermath`, `liveness` | what stays wrong for good, and what is demanded all the same |
-//! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
+//! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `leases`, `coverage`, `eye` | what must hold, and who looks |
 //! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 
 mod aftermath;
@@ -31,14 +31,16 @@ mod chronicle;
 mod clock;
 mod connector;
 mod counters;
+mod coverage;
 pub mod disk;
 mod executor;
 mod eye;
 mod failure;
 mod fault;
+mod leases;
 mod lifecycle;
-mod liveness;
 mod link;
+mod liveness;
 mod machine;
 mod network;
 mod oracle;
@@ -58,6 +60,7 @@ mod world;
 pub use aftermath::{Aftermath, Outage, Shape};
 pub use clock::SimClock;
 pub use counters::WorldCounters;
+pub use coverage::Point;
 pub use executor::{Actor, Executor, ExecutorCounters, ExecutorLimits, JoinHandle, Killed, Sleep, Step};
 pub use failure::Failure;
 pub use fault::Fault;

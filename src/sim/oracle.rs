@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::peer::{Answer, Input, Output, ReadLevel, Reply, Request, WatchRequest};
+use crate::peer::{Answer, Input, Limits, Output, ReadLevel, Reply, Request, Status, WatchRequest};
 use crate::types::{Caller, ClientId, ServerId, SessionId, Time, WatchEvent, Write, Written, Zxid};
 
 use super::Failure;
 use super::check::{Checker, Cluster, Seen};
 use super::chronicle::Chronicle;
+use super::coverage::Coverage;
 use super::watch_oracle::WatchOracle;
 
 /// Knows what every reply and every watch event must be: the ghost's committed sequence is replayed once, in a tree that
@@ -15,6 +16,8 @@ use super::watch_oracle::WatchOracle;
 /// (reliability of client-visible behaviour: linearizable writes, reads of one state, watch before data.)
 #[derive(Clone)]
 pub(super) struct Oracle {
+    /// How many requests of one client may wait.
+    most_requests: usize,
     state: Arc<Mutex<State>>,
 }
 
@@ -50,13 +53,13 @@ struct Attached {
 }
 
 impl Oracle {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: &Limits, coverage: Coverage) -> Self {
         let state = State {
-            chronicle: Chronicle::new(),
+            chronicle: Chronicle::new(coverage),
             servers: BTreeMap::new(),
             counters: OracleCounters::default(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { most_requests: limits.requests_per_client, state: Arc::new(Mutex::new(state)) }
     }
 
     /// The server's process has ended: nobody is attached to it.
@@ -96,11 +99,21 @@ impl Oracle {
         }
     }
 
-    /// The server has applied everything up to `zxid`. Who hears of it was decided now, by what clients had proved to be.
-    pub(super) fn applied(&self, at: Time, server: ServerId, zxid: Zxid, checker: &Checker) {
+    /// The server has done some work, and applied what it says. Who hears of that was decided now, by what clients had
+    /// proved to be.
+    pub(super) fn applied(&self, at: Time, status: &Status, checker: &Checker) {
+        let (server, zxid) = (status.server, status.applied);
+        let most = self.most_requests;
         self.judge(at, server, checker, |replica, chronicle, cluster, _| {
             replica.advance(server, zxid, chronicle, cluster)?;
-            replica.watches.none_left(zxid)
+            replica.watches.none_left(zxid)?;
+            chronicle.judge_counts(zxid, status.znodes, status.sessions)?;
+            match replica.clients.iter().find(|(_, client)| client.asked.len() > most) {
+                Some((client, _)) => {
+                    Err(("BoundedQueues", format!("{client:?} has more than {most} requests waiting")))
+                }
+                None => Ok(()),
+            }
         });
     }
 
@@ -177,7 +190,8 @@ impl Replica {
         }
         for entry in chronicle.between(self.at, zxid) {
             let clients = &self.clients;
-            let identities = |client| clients.get(&client).map_or(&[][..], |client| &client.caller.identities);
+            let identities =
+                |client| clients.get(&client).map_or(&[][..], |client| &client.caller.identities);
             self.watches.expect(&entry.changes, identities);
             self.at = entry.zxid;
         }
@@ -314,15 +328,15 @@ fn judge_write(session: SessionId, write: &Write, reply: &Reply, chronicle: &Chr
             Err(("WritesHistory", what))
         }
         // What is refused by a server itself has no place in the sequence.
-        (Err(told), Some(entry)) if entry.session == session && !OUTSIDE.contains(&told.code) => {
-            match &entry.outcome {
-                Some(Err(outcome)) if outcome != told => {
-                    let what = format!("{write:?} is refused at {} with {told:?}, not {outcome:?}", reply.zxid);
-                    Err(("WritesHistory", what))
-                }
-                _ => Ok(()),
+        (Err(told), Some(entry)) if entry.session == session && !OUTSIDE.contains(&told.code) => match &entry
+            .outcome
+        {
+            Some(Err(outcome)) if outcome != told => {
+                let what = format!("{write:?} is refused at {} with {told:?}, not {outcome:?}", reply.zxid);
+                Err(("WritesHistory", what))
             }
-        }
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }

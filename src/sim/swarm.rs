@@ -41,8 +41,7 @@ pub struct Swarm {
 
 impl Default for Swarm {
     fn default() -> Self {
-        let mode = Mode::default();
-        Self { mode, kinds: FaultKind::ALL.to_vec(), span: Duration::from_secs(15), keep: Keep::Nothing }
+        Self::new(Mode::Safety)
     }
 }
 
@@ -70,6 +69,17 @@ pub struct SwarmReport {
 }
 
 impl Swarm {
+    /// All kinds of faults, for as long as suits the mode.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        let span = match mode {
+            Mode::Safety => Duration::from_secs(15),
+            // Only to have a past: what is wrong afterwards matters.
+            Mode::Liveness => Duration::from_secs(5),
+        };
+        Self { mode, kinds: FaultKind::ALL.to_vec(), span, keep: Keep::Nothing }
+    }
+
     /// Runs one seed.
     #[must_use]
     pub fn run(&self, seed: u64) -> SwarmReport {

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::peer::WatchRequest;
 use crate::types::{
-    Acl, Change, ChangeKind, ClientId, ErrorCode, Found, Identity, Permissions, Read, RequestPath,
-    Stat, WatchEvent, WatchEventKind, WatchMode, WatchTarget, Zxid,
+    Acl, Change, ChangeKind, ClientId, ErrorCode, Found, Identity, Permissions, Read, RequestPath, Stat,
+    WatchEvent, WatchEventKind, WatchMode, WatchTarget, Zxid,
 };
 
 /// What the watches of one server's clients must tell: a plain list of registrations, run over every change. (ZooKeeper:

@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::peer::{Message, Status};
-use crate::types::{LogOp, Recovered, ServerId, WriteBatch, Zxid};
+use crate::peer::{Message, Role, Status};
+use crate::types::{Epoch, LogOp, Recovered, ServerId, WriteBatch, Zxid};
 
 use super::history::History;
 
@@ -101,6 +101,8 @@ pub(crate) struct ServerView {
 pub(crate) struct Cluster {
     pub(crate) servers: BTreeMap<ServerId, ServerView>,
     pub(crate) ghost: Ghost,
+    /// The epochs that a leader was established in.
+    pub(crate) led: BTreeSet<Epoch>,
 }
 
 impl Cluster {
@@ -130,7 +132,12 @@ impl Cluster {
                 view.durable.snapshots.insert(*zxid);
                 view.asked.snapshots.insert(*zxid);
             }
-            Seen::Status(status) => view.status = Some((*status).clone()),
+            Seen::Status(status) => {
+                if status.role == Role::Leading && status.serving {
+                    self.led.insert(status.epoch);
+                }
+                view.status = Some((*status).clone());
+            }
             Seen::Says { .. } | Seen::Shown(_) => {}
             Seen::Down => view.status = None,
             Seen::Damaged => view.damaged = true,

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::types::{ServerId, Time};
 
-pub(crate) use cluster::{Cluster, Ghost, Seen};
 use cluster::Kind;
+pub(crate) use cluster::{Cluster, Ghost, Seen};
 use invariant::Invariant;
 
 use super::Failure;

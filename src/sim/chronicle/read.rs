@@ -21,7 +21,10 @@ impl Annals {
             }
             Read::Children { path } => self.readable(caller, zxid, path, Permissions::READ).map(|node| {
                 let children = self.children_at(path.as_str(), zxid);
-                Found::Children { names: children.into_iter().map(|(_, name)| name).collect(), stat: node.stat }
+                Found::Children {
+                    names: children.into_iter().map(|(_, name)| name).collect(),
+                    stat: node.stat,
+                }
             }),
             Read::ChildrenPage { limit: 0, .. } => Err(ErrorCode::BadArguments),
             Read::ChildrenPage { path, after, limit } => {
@@ -32,7 +35,8 @@ impl Annals {
                     let all = children.len();
                     children.truncate(*limit as usize);
                     let more = children.len() < all;
-                    let next = children.last().filter(|_| more).map(|(ordinal, _)| ChildCursor::new(*ordinal));
+                    let next =
+                        children.last().filter(|_| more).map(|(ordinal, _)| ChildCursor::new(*ordinal));
                     let names = children.into_iter().map(|(_, name)| name).collect();
                     Found::ChildrenPage { names, next, stat: node.stat }
                 })

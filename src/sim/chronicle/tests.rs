@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use crate::tree::{Outstanding, Tree, TreeLimits};
 use crate::types::{
-    ChildCursor, CreateMode, Epoch, Expected, Identity, NumberedRequest, Password, SeededRng, Ttl, WallTime, Write,
+    ChildCursor, CreateMode, Epoch, Expected, Identity, NumberedRequest, Password, SeededRng, Ttl, WallTime,
+    Write,
 };
 
 use super::*;
@@ -34,7 +35,7 @@ fn delete(path: &str) -> Txn {
 
 /// Sessions 1.1 and 1.2 have begun.
 fn chronicle() -> Chronicle {
-    let mut chronicle = Chronicle::new();
+    let mut chronicle = Chronicle::new(Coverage::new());
     for counter in [1, 2] {
         chronicle.add(zxid(counter), &transaction(session(counter), begins())).unwrap();
     }
@@ -157,7 +158,7 @@ fn an_undecodable_transaction_is_found() {
     cluster.update(server, &Seen::Writing(&batch));
     let history = cluster.servers.get(&server).unwrap().asked.clone();
     cluster.ghost.join(&history, Zxid::ZERO, zxid(1)).unwrap();
-    assert_eq!(Chronicle::new().follow(&cluster.ghost).unwrap_err().0, "Decodable");
+    assert_eq!(Chronicle::new(Coverage::new()).follow(&cluster.ghost).unwrap_err().0, "Decodable");
 }
 
 fn random_write(rng: &mut SeededRng, depth: u32) -> Write {

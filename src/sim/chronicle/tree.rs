@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::types::{Acl, Change, ChangeKind, Lifetime, SessionId, Stat, Txn, WallTime, Written, ZnodePath, Zxid};
+use crate::types::{
+    Acl, Change, ChangeKind, Lifetime, SessionId, Stat, Txn, WallTime, Written, ZnodePath, Zxid,
+};
 
 /// A tree that is as simple as can be, and remembers all that it ever was: of every path every version. It shares nothing
 /// with the tree that servers have, so that neither can hide the other's mistake.
@@ -58,7 +60,8 @@ impl Annals {
     /// The tree before the first transaction.
     pub(super) fn new() -> Self {
         let mut annals = Self::default();
-        let reserved = [("/", Acl::open(), 0), ("/zookeeper", Acl::open(), 0), ("/zookeeper/quota", Acl::open(), 0)];
+        let reserved =
+            [("/", Acl::open(), 0), ("/zookeeper", Acl::open(), 0), ("/zookeeper/quota", Acl::open(), 0)];
         let config = ("/zookeeper/config", Acl::read_only(), 1);
         for (path, acl, ordinal) in reserved.into_iter().chain([config]) {
             let children = match path {
@@ -88,6 +91,11 @@ impl Annals {
             }
         }
         annals
+    }
+
+    /// How many nodes there are now.
+    pub(super) fn population(&self) -> usize {
+        self.population
     }
 
     /// The node at `path`, now.
@@ -170,7 +178,12 @@ impl Annals {
                 node.stat.data_length = length(data.as_ref());
                 let (stat, acl) = (node.stat, node.acl.clone());
                 self.put(path.as_str(), at.zxid, Some(node));
-                changes.push(Change { zxid: at.zxid, path: path.clone(), kind: ChangeKind::DataChanged, acl });
+                changes.push(Change {
+                    zxid: at.zxid,
+                    path: path.clone(),
+                    kind: ChangeKind::DataChanged,
+                    acl,
+                });
                 Ok(Written::DataSet(stat))
             }
             Txn::SetAcl { path, acl, version } => {
@@ -193,10 +206,13 @@ impl Annals {
             }
             Txn::CloseSession { ephemerals } => {
                 let owned = self.owned.get(&at.session);
-                let paths: Vec<_> = owned.into_iter().flat_map(BTreeMap::keys).filter_map(|path| path.parse().ok()).collect();
+                let paths: Vec<_> =
+                    owned.into_iter().flat_map(BTreeMap::keys).filter_map(|path| path.parse().ok()).collect();
                 if paths.len() as u64 != *ephemerals {
-                    let what =
-                        format!("session {} ends with {ephemerals} ephemerals, and has {paths:?}", at.session);
+                    let what = format!(
+                        "session {} ends with {ephemerals} ephemerals, and has {paths:?}",
+                        at.session
+                    );
                     return Err(("EphemeralsEnd", what));
                 }
                 for path in &paths {
