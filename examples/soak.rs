@@ -88,6 +88,7 @@ struct Totals {
     idle: Duration,
     operations: u64,
     linearized: u64,
+    undecided: u64,
     watch_events: u64,
     messages: u64,
     transactions: u64,
@@ -106,6 +107,8 @@ impl Totals {
         self.virtual_time += report.lasted;
         self.idle += counters.executor.idle;
         self.operations += counters.oracle.reads + counters.oracle.writes;
+        self.linearized += report.registers.linearized;
+        self.undecided += report.registers.undecided;
         self.watch_events += counters.oracle.events;
         self.messages += counters.network.sent;
         self.transactions += counters.committed;
@@ -184,7 +187,7 @@ impl Totals {
             format!("  elections         {}", per(self.elections)),
             format!("  trace events      {}", per(self.events)),
             format!("  invariant checks  {}", per(self.checks)),
-            format!("  linearized        {}", per(self.linearized)),
+            format!("  linearized        {} ({} histories too hard)", per(self.linearized), self.undecided),
             format!("faults: {}", self.faults.values().sum::<u64>()),
         ];
         lines.extend(self.faults.iter().map(|(name, count)| format!("  {name:<20} {count:>10}")));

@@ -21,6 +21,7 @@
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
 //! | `aftermath`, `liveness` | what stays wrong for good, and what is demanded all the same |
+//! | `linear`, `registers` | whether what clients were told is linearizable, judged without knowing how the quorum works |
 //! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `leases`, `coverage`, `eye` | what must hold, and who looks |
 //! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 
@@ -39,6 +40,7 @@ mod failure;
 mod fault;
 mod leases;
 mod lifecycle;
+mod linear;
 mod link;
 mod liveness;
 mod machine;
@@ -47,6 +49,7 @@ mod oracle;
 mod plan;
 mod process;
 mod ready;
+mod registers;
 mod runner;
 mod server;
 mod sessions;
@@ -70,6 +73,7 @@ pub use network::{Network, NetworkCounters, SimTransport};
 pub use oracle::OracleCounters;
 pub use plan::{FaultKind, Plan, Topology};
 pub use process::Process;
+pub use registers::RegisterCounters;
 pub use runner::{check, check_with, same_twice};
 pub use server::Server;
 pub use swarm::{Mode, Swarm, SwarmReport};

@@ -6,8 +6,8 @@ use crate::types::{SeededRng, ServerId, Time};
 
 use super::disk::Loss;
 use super::{
-    Aftermath, Failure, FaultKind, Files, JoinHandle, Keep, Latency, Plan, Shape, Topology, TraceEvent,
-    Workload, World, WorldConfig, WorldCounters,
+    Aftermath, Failure, FaultKind, Files, JoinHandle, Keep, Latency, Plan, RegisterCounters, Shape, Topology,
+    TraceEvent, Workload, World, WorldConfig, WorldCounters,
 };
 
 /// How long a healed quorum may take, in virtual time, to elect a leader, commit a write and become level.
@@ -62,6 +62,8 @@ pub struct SwarmReport {
     pub lasted: Duration,
     /// What was counted.
     pub counters: WorldCounters,
+    /// What the check of linearizability came to.
+    pub registers: RegisterCounters,
     /// What went wrong.
     pub failure: Option<Failure>,
     /// The events that were kept.
@@ -97,11 +99,23 @@ impl Swarm {
         // A disk that may have lost what was acknowledged must not be needed for a quorum.
         let sound = topology.voters.iter().copied().filter(|server| !plan.victims.contains(server)).collect();
         let servers = (config.voters, config.observers);
+        let longest = if rng.chance(1, 16) { 10 } else { 7 };
         let workload = Workload {
             pause: Duration::from_millis(5 << rng.below(7)),
             session_timeout: Duration::from_millis(400 << rng.below(5)),
-            pipeline: 1 << rng.below(7),
+            pipeline: 1 << rng.below(longest),
             data_len: 1 << rng.below(12),
+            registers: if rng.chance(1, 3) { 25 } else { 0 },
+            quotas: rng.chance(1, 6),
+            // In pieces of a few bytes neither would ever arrive.
+            huge: config.limits.snapshot_chunk >= 4096 && rng.chance(1, 25),
+            crowd: if config.limits.snapshot_chunk >= 4096 && rng.chance(1, 1_000) { 100_000 } else { 0 },
+        };
+        // Nobody wants anything for minutes, rarely for hours.
+        let idle = match rng.below(1_000) {
+            0 => Duration::from_secs(2 * 3_600),
+            1..=10 => Duration::from_secs(600),
+            _ => Duration::ZERO,
         };
         let world = World::with(seed, config);
         world.schedule(&plan);
@@ -109,14 +123,14 @@ impl Swarm {
         let (outcome, aftermath) = match self.mode {
             Mode::Safety => {
                 let core = draw_core(&mut rng, &topology, sound);
-                (world.run(safety(&world, end, &core)), None)
+                (world.run(safety(&world, end, &core, idle)), None)
             }
             Mode::Liveness => {
                 let aftermath = Aftermath::draw(&mut rng, &topology, sound);
                 (world.run(liveness(&world, end, &aftermath, working)), Some(aftermath))
             }
         };
-        let failure = outcome.and_then(|lively| lively).err();
+        let judged = outcome.and_then(|lively| lively).and_then(|()| world.judge_registers());
         let report = SwarmReport {
             seed,
             hash: world.trace_hash(),
@@ -125,7 +139,8 @@ impl Swarm {
             aftermath,
             lasted: world.now().since(Time::ZERO),
             counters: world.counters(),
-            failure,
+            registers: *judged.as_ref().unwrap_or(&RegisterCounters::default()),
+            failure: judged.err(),
             events: world.trace().events(),
         };
         world.end();
@@ -134,9 +149,14 @@ impl Swarm {
 }
 
 /// Faults until `end`; then a majority is healed, all else stays as broken as it is, and the majority must come to life.
-async fn safety(world: &World, end: Time, core: &[ServerId]) -> Result<(), Failure> {
+async fn safety(world: &World, end: Time, core: &[ServerId], idle: Duration) -> Result<(), Failure> {
     world.sleep_until(end).await;
     world.heal(core);
+    world.demand_progress(core, LIVELY).await?;
+    if idle.is_zero() {
+        return Ok(());
+    }
+    world.sleep(idle).await;
     world.demand_progress(core, LIVELY).await
 }
 
@@ -185,6 +205,7 @@ fn draw_config(rng: &mut SeededRng) -> WorldConfig {
         },
         files: draw_files(rng),
         client_latency: Latency { spread: Duration::from_micros(1 << rng.below(15)), ..Latency::default() },
+        time_limit: Duration::from_secs(4 * 3_600),
         ..WorldConfig::default()
     }
 }
