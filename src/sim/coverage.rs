@@ -82,6 +82,14 @@ points! {
     ReadLocal = "a local read is answered",
 }
 
+impl Point {
+    /// Whether it is so rare that a run of some hundred seeds may miss it.
+    #[must_use]
+    pub const fn is_rare(self) -> bool {
+        matches!(self, Self::PromiseNewer)
+    }
+}
+
 /// How often each [`Point`] was reached in a world. A clone is another handle.
 #[derive(Clone)]
 pub(super) struct Coverage {
