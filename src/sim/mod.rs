@@ -23,6 +23,7 @@
 //! | `check`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
 //! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 
+mod case;
 mod chaos;
 mod check;
 mod clock;
@@ -44,6 +45,7 @@ mod ready;
 mod runner;
 mod server;
 mod sessions;
+mod shrink;
 mod storage;
 mod swarm;
 mod trace;
@@ -51,6 +53,7 @@ mod watch_oracle;
 mod workload;
 mod world;
 
+pub use case::{BadCase, Case};
 pub use clock::SimClock;
 pub use counters::WorldCounters;
 pub use executor::{Actor, Executor, ExecutorCounters, ExecutorLimits, JoinHandle, Killed, Sleep, Step};
@@ -64,6 +67,7 @@ pub use plan::{FaultKind, Plan, Topology};
 pub use process::Process;
 pub use runner::{check, check_with, same_twice};
 pub use server::Server;
+pub use shrink::{Shrink, Shrunk};
 pub use swarm::{Swarm, SwarmReport};
 pub use trace::{Keep, Trace, TraceEvent};
 pub use workload::Workload;

@@ -6,7 +6,7 @@ use crate::types::{SeededRng, ServerId, Time};
 
 use super::disk::Loss;
 use super::{
-    Failure, FaultKind, Files, Keep, Latency, Plan, Topology, TraceEvent, Workload, World, WorldConfig,
+    Case, Failure, FaultKind, Files, Keep, Latency, Plan, Topology, TraceEvent, Workload, World, WorldConfig,
     WorldCounters,
 };
 
@@ -56,39 +56,65 @@ impl Swarm {
     /// as broken as it was.
     #[must_use]
     pub fn run(&self, seed: u64) -> SwarmReport {
+        self.case(seed).run(self.keep)
+    }
+
+    /// The world that a seed draws.
+    #[must_use]
+    pub fn case(&self, seed: u64) -> Case {
         let mut rng = SeededRng::from_number(seed ^ 0x5377_6172_6d00_0000);
-        let config = WorldConfig { keep: self.keep, ..draw_config(&mut rng) };
+        let config = draw_config(&mut rng);
         let clients = 1 + rng.below(4);
-        let topology = Topology {
-            voters: (1..=config.voters).map(ServerId::new).collect(),
-            observers: (config.voters + 1..=config.voters + config.observers).map(ServerId::new).collect(),
-            clients,
-        };
+        let topology = Topology::of(&config, clients);
         let start = Time::from_millis(rng.below(2_000));
-        let end = start + self.span;
-        let plan = Plan::draw(&mut rng, &topology, &self.kinds, start, end);
+        let until = start + self.span;
+        let plan = Plan::draw(&mut rng, &topology, &self.kinds, start, until);
         let core = draw_core(&mut rng, &topology, &plan);
-        let servers = (config.voters, config.observers);
         let workload = Workload {
             pause: Duration::from_millis(5 << rng.below(7)),
             session_timeout: Duration::from_millis(400 << rng.below(5)),
             pipeline: 1 << rng.below(7),
             data_len: 1 << rng.below(12),
+            ..Workload::default()
         };
-        let world = World::with(seed, config);
-        world.schedule(&plan);
-        workload.start(&world, clients, end + LIVELY / 6);
+        Case {
+            seed,
+            config,
+            clients,
+            workload,
+            plan,
+            until,
+            work_until: until + LIVELY / 6,
+            core,
+            lively: LIVELY,
+        }
+    }
+}
+
+impl Case {
+    /// Runs it: its faults while its clients work, then its core is healed and must come to life.
+    #[must_use]
+    pub fn run(&self, keep: Keep) -> SwarmReport {
+        self.run_watched(keep, |_| {})
+    }
+
+    /// As [`run`](Self::run), in a world that was first shown to `prepare`.
+    pub(super) fn run_watched(&self, keep: Keep, prepare: impl FnOnce(&World)) -> SwarmReport {
+        let world = World::with(self.seed, WorldConfig { keep, ..self.config.clone() });
+        prepare(&world);
+        world.schedule(&self.plan);
+        self.workload.start(&world, self.clients, self.work_until);
         let outcome = world.run(async {
-            world.sleep_until(end).await;
-            world.heal(&core);
-            world.demand_progress(&core, LIVELY).await
+            world.sleep_until(self.until).await;
+            world.heal(&self.core);
+            world.demand_progress(&self.core, self.lively).await
         });
         let failure = outcome.and_then(|lively| lively).err();
         let report = SwarmReport {
-            seed,
+            seed: self.seed,
             hash: world.trace_hash(),
-            servers,
-            kinds: plan.kinds,
+            servers: (self.config.voters, self.config.observers),
+            kinds: self.plan.kinds.clone(),
             lasted: world.now().since(Time::ZERO),
             counters: world.counters(),
             failure,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::types::{ServerId, Time};
 
 pub(crate) use cluster::{Cluster, Seen};
-use invariant::Invariant;
+pub(crate) use invariant::Invariant;
 
 use super::Failure;
 
@@ -35,6 +35,12 @@ impl Checker {
         }
         let state = State { cluster, invariants: invariant::all(), failure: None, checks: 0 };
         Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Watches over one more invariant.
+    #[cfg(test)]
+    pub(crate) fn plant(&self, invariant: Box<dyn Invariant>) {
+        self.lock().invariants.push(invariant);
     }
 
     /// Something was seen at a server.
