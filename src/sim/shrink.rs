@@ -275,16 +275,9 @@ fn is_same(one: &Failure, other: &Failure) -> bool {
     }
 }
 
-/// When it failed.
+/// When it failed, unless that may be because of all that came before the end.
 fn moment(failure: &Failure) -> Option<Time> {
-    match failure {
-        Failure::Violated { at, .. }
-        | Failure::Stalled { at, .. }
-        | Failure::Leaked { at, .. }
-        | Failure::Deadlocked { at, .. } => Some(*at),
-        // What was too slow may have been so because of all that came before the end.
-        _ => None,
-    }
+    failure.at().filter(|_| !matches!(failure, Failure::TooSlow { .. }))
 }
 
 fn halfway(from: Time, to: Time) -> Time {

@@ -1,0 +1,92 @@
+//! What is left behind of a run: its page, and if it failed the smallest case that fails in the same way.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use quorate::Time;
+use quorate::sim::{Case, Failure, Keep, Page, Shrink, SwarmReport};
+
+/// How many events are recorded whole; of a longer run only a part.
+const RECORDED: u64 = 2_000_000;
+
+/// Where evidence goes, and how much is done for it.
+#[derive(Clone)]
+pub struct Evidence {
+    /// The folder for pages and cases.
+    pub folder: PathBuf,
+    /// What pages show.
+    pub window: Option<(Time, Time)>,
+    /// How long a failure is shrunk, by the wall; not at all if zero.
+    pub shrink: Duration,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self { folder: PathBuf::from("target/soak"), window: None, shrink: Duration::from_secs(120) }
+    }
+}
+
+/// The command that runs a case again.
+pub fn command(arguments: &str) -> String {
+    format!("cargo run --release --features sim --example soak -- {arguments} --trace")
+}
+
+impl Evidence {
+    /// Runs a case once more, recorded, and writes its page. Says where.
+    pub fn page(&self, name: &str, case: &Case, report: &SwarmReport, again: &str) -> io::Result<PathBuf> {
+        let keep = match (self.window, report.counters.events > RECORDED) {
+            (_, false) => Keep::All,
+            (Some((from, until)), true) => Keep::Between(from, until),
+            (None, true) => Keep::Last(400_000),
+        };
+        let recorded = case.run(keep);
+        if recorded.hash != report.hash {
+            return Err(io::Error::other("a second run was another: the world does not repeat"));
+        }
+        let mut page = Page::of_case(case, &recorded, again);
+        if let Some((from, until)) = self.window {
+            page = page.between(from, until);
+        }
+        self.write(&format!("{name}.html"), &page.to_string())
+    }
+
+    /// Shrinks a case that failed, and writes what is left of it, and its page. Says so.
+    pub fn shrunk(&self, name: &str, case: &Case, failure: &Failure) -> io::Result<String> {
+        #[expect(clippy::disallowed_methods, reason = "whoever waits for the smaller case waits by the wall")]
+        let started = Instant::now();
+        let run = |case: &Case| case.run(Keep::Nothing).failure;
+        let found = Shrink::default().shrink(case, failure, run, || started.elapsed() > self.shrink);
+        let file = self.write(&format!("{name}.case"), &found.case.to_string())?;
+        let again = command(&format!("--plan {}", file.display()));
+        let page = self.page(name, &found.case, &found.case.run(Keep::Nothing), &again)?;
+        let size = |case: &Case| {
+            let (voters, observers) = (case.config.voters, case.config.observers);
+            let faults = case.plan.faults.len();
+            format!("{voters}+{observers} servers, {} clients, {faults} faults, {}", case.clients, case.until)
+        };
+        Ok(format!(
+            "  shrunk in {} worlds{}: {} (it was {})\n  fails:  {}\n  again:  {again}\n  page:   {}",
+            found.attempts,
+            if found.complete { "" } else { ", not to the end" },
+            size(&found.case),
+            size(case),
+            found.failure,
+            page.display()
+        ))
+    }
+
+    fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        fs::create_dir_all(&self.folder)?;
+        let file = self.folder.join(name);
+        fs::write(&file, text)?;
+        Ok(file)
+    }
+}
+
+/// Reads a case that was written down.
+pub fn read_case(file: &Path) -> Result<Case, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    text.parse().map_err(|error| format!("{}: {error}", file.display()))
+}
