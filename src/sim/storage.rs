@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::storage::{Storage, StorageError};
-use crate::types::{LogEntry, Recovered, SeededRng, ServerId, SnapshotChunk, WriteBatch, Zxid};
+use crate::types::{LogEntry, Recovered, SeededRng, ServerId, SnapshotChunk, Standing, WriteBatch, Zxid};
 
 use super::check::{Checker, Seen};
 use super::{Actor, Executor, Latency, Trace};
@@ -69,13 +69,17 @@ impl Storage for SimStorage {
         self.formed.store(true, Ordering::Relaxed);
         self.pass(after).await;
         self.note("recovered", &[recovered.tip().as_u64(), recovered.log.len() as u64], || {
+            let snapshot =
+                recovered.snapshot.map_or("no snapshot".to_owned(), |zxid| format!("a snapshot at {zxid}"));
+            let standing = match &recovered.standing {
+                Standing::Whole => String::new(),
+                Standing::Suspect(why) => format!("; suspect: {why}"),
+            };
             format!(
-                "epochs {}/{} snapshot {:?} tip {} {:?}",
+                "epoch {} promised, history of epoch {} up to {}, {snapshot}{standing}",
                 recovered.accepted_epoch,
                 recovered.current_epoch,
-                recovered.snapshot,
                 recovered.tip(),
-                recovered.standing
             )
         });
         self.see(&Seen::Recovered(&recovered));

@@ -134,7 +134,7 @@ function takeTheme() {
   overviewBase = null;
 }
 let overviewBase = null;
-const epochColour = (epoch) => (epoch > 0 ? `hsl(${(epoch * 137) % 360} 62% ${theme === 'dark' ? 58 : 46}%)` : colours.line);
+const epochColour = (epoch) => (epoch > 0 ? `hsl(${(epoch * 137 + 170) % 360} 62% ${theme === 'dark' ? 58 : 46}%)` : colours.line);
 
 const LEFT = 112, AXIS = 26, TROUBLE = 17, TROUBLE_ROWS = 7;
 const canvas = $('lanes'), context = canvas.getContext('2d');
