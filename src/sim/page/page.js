@@ -62,6 +62,8 @@ const INVARIANTS = {
   SessionUnique: 'A session belongs to one client.',
   SessionEnds: 'A session that has ended never comes back.',
 };
+// Failures that are no invariants.
+const NO_INVARIANTS = new Set(['TooSlow', 'Stalled', 'Deadlocked', 'Leaked', 'Failed']);
 
 // ---- data --------------------------------------------------------------------------------------------------------
 
@@ -98,6 +100,8 @@ const failedAt = failure && failure.at >= T0 && failure.at <= T1 ? failure.at : 
 
 const STORY_KINDS = new Set(['Elected', 'RoleChanged', 'Serving', 'NotServing', 'LearnerSync', 'RolledBack', 'SnapshotSaved',
   'SnapshotNotSaved', 'SessionExpired', 'PeerMisbehaved', 'LinkReset', 'Started', 'Down', 'Ended', 'Unopened', 'Healed', 'WriteFailed', 'Recovered']);
+if (failure && lanes[failure.lane] && lanes[failure.lane].sort === 'client') shown.clients = true;
+const broken = failure && (NO_INVARIANTS.has(failure.name) ? failure.name : `${failure.name} violated`);
 const story = [];
 data.marks.forEach((mark, index) => {
   if (STORY_KINDS.has(data.kinds[mark[2]])) {
@@ -109,7 +113,7 @@ data.troubles.forEach((trouble, index) => {
   story.push({ at: trouble[0], text, sort: 'trouble', item: ['trouble', index] });
   if (trouble[1] > trouble[0]) story.push({ at: trouble[1], text: `over: ${text}`, sort: 'trouble', item: ['trouble', index] });
 });
-if (failedAt !== null) story.push({ at: failedAt, text: `${failure.name} is violated: ${failure.what}`, sort: 'bad', item: ['failure', 0] });
+if (failedAt !== null) story.push({ at: failedAt, text: `${broken}: ${failure.what}`, sort: 'bad', item: ['failure', 0] });
 story.sort((a, b) => a.at - b.at || (a.sort === 'bad') - (b.sort === 'bad'));
 
 // ---- view --------------------------------------------------------------------------------------------------------
@@ -215,12 +219,12 @@ function layOut(rows) {
   top = AXIS + Math.max(1, rows) * TROUBLE + 16;
   const weights = lanes.map((lane) => (lane.sort === 'client' ? 0.45 : 1));
   const total = weights.reduce((sum, weight) => sum + weight, 0) || 1;
-  const unit = Math.min(110, (height - top - 8) / total);
+  const unit = Math.min(150, (height - top - 8) / total);
   let y = top;
   lanes.forEach((lane, index) => {
     lane.room = unit * weights[index];
     lane.y = y + lane.room * 0.42;
-    lane.band = lane.sort === 'client' ? 2 : clamp(unit * 0.3, 7, 20);
+    lane.band = lane.sort === 'client' ? 2 : clamp(unit * 0.28, 7, 22);
     y += lane.room;
   });
 }
@@ -559,7 +563,7 @@ function drawFailure() {
   const c = context, px = x(failedAt);
   c.fillStyle = colours.bad;
   c.fillRect(px - 1.5, AXIS - 6, 3, height);
-  const words = `✗ ${failure.name} violated`;
+  const words = `✗ ${broken}`;
   c.font = 'bold 12px system-ui, sans-serif';
   const wide = c.measureText(words).width + 14;
   const left = px + wide > width ? px - wide : px;
@@ -776,7 +780,7 @@ function tellHead() {
   document.title = `quorate ${data.title}${failure ? ': ' + failure.name : ''}`;
   $('title').textContent = `quorate, simulated run, ${data.title}`;
   const verdict = $('verdict');
-  verdict.textContent = failure ? `✗ ${failure.name} violated at ${seconds(failure.at, 3)}` : '✓ nothing was violated';
+  verdict.textContent = failure ? `✗ ${broken} at ${seconds(failure.at)}` : '✓ nothing was violated';
   verdict.className = failure ? 'bad' : '';
   $('what').innerHTML = failure ? `<b>${escape(failure.what)}</b><br><span class="soft">${escape(INVARIANTS[failure.name] || '')}</span>` : '';
   const voters = lanes.filter((lane) => lane.sort === 'voter').length, observers = servers.length - voters;
@@ -879,7 +883,15 @@ function step(direction) {
 }
 function toFailure() {
   if (failedAt === null) return;
-  look(failedAt - 350000, failedAt + 60000);
+  // The shortest span in which anything happened that leads there.
+  const count = (list, from, time) => after(list, failedAt, time) - after(list, from - 1, time);
+  const kept = messages.filter((message) => shown[groupOf[message[KIND]]]);
+  const spans = [2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6];
+  const length = spans.find((length) => {
+    const from = failedAt - length;
+    return count(kept, from, (message) => message[SENT]) + count(data.marks, from, (mark) => mark[1]) >= 12;
+  }) || (kept.length && failedAt - kept[kept.length - 1][SENT] < 2e5 ? 2e5 : 1e6);
+  look(failedAt - length, failedAt + length * 0.15);
   select(['failure', 0], failedAt);
 }
 function play() {

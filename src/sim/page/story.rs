@@ -334,7 +334,8 @@ impl Story {
             "fault" => self.troubles.read(event.at, &event.detail),
             "heal" => {
                 self.troubles.heal(event.at, &event.detail);
-                let text = format!("the faults end; {} are healed and must come to life", event.detail);
+                let core = event.detail.trim_matches(['[', ']']);
+                let text = format!("the faults end; {core} are healed and must come to life");
                 self.mark(event, "Healed", &text);
             }
             _ => {}
