@@ -25,7 +25,7 @@ pub struct Shrink {
 
 impl Default for Shrink {
     fn default() -> Self {
-        Self { attempts: 400, seeds: 4 }
+        Self { attempts: 2_000, seeds: 4 }
     }
 }
 
@@ -62,8 +62,10 @@ impl Shrink {
             let before = search.smallest.case.clone();
             search.remove_servers();
             search.remove_clients();
+            search.cut_what_comes_after();
             search.remove_kinds();
             search.remove_faults();
+            search.cut_what_comes_after();
             search.hasten();
             search.shorten();
             search.calm();
@@ -122,10 +124,14 @@ impl<R: FnMut(&Case) -> Option<Failure>, S: FnMut() -> bool> Search<R, S> {
         self.attempt(candidate)
     }
 
-    /// What was planned for after the failure had no part in it. That is sure, so one world is enough to show it.
+    /// What was planned for after the failure had no part in it. A world that does not fail ends sooner without it.
     fn cut_what_comes_after(&mut self) {
         if let Some(at) = moment(&self.smallest.failure) {
-            self.change(|case| case.plan.faults.retain(|(when, _)| *when <= at));
+            self.change(|case| {
+                case.plan.faults.retain(|(when, _)| *when <= at);
+                case.until = case.until.min(at + LEFT);
+                case.work_until = case.work_until.min(at + LEFT);
+            });
         }
     }
 

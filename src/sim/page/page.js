@@ -770,11 +770,7 @@ function tellState() {
     `<li data-entry="${first + index}" class="${entry.sort}${first + index === now ? ' now' : ''}"><time>${(entry.at / 1e6).toFixed(6)}</time><span>${escape(entry.text)}</span></li>`);
   $('story').innerHTML = `${first > 0 ? `<li class="more">${first} earlier</li>` : ''}${list.join('')}${last < story.length ? `<li class="more">${story.length - last} later</li>` : ''}${story.length ? '' : '<li class="more">nothing but messages</li>'}`;
   const current = $('story').querySelector('.now');
-  const aside = $('story').closest('aside');
-  if (current) {
-    const box = current.getBoundingClientRect(), frame = aside.getBoundingClientRect();
-    if (box.top < frame.top + 60 || box.bottom > frame.bottom - 20) aside.scrollTop += box.top - frame.top - frame.height * 0.65;
-  }
+  if (current) $('story').scrollTop = current.offsetTop - $('story').clientHeight * 0.6;
 }
 function tellHead() {
   document.title = `quorate ${data.title}${failure ? ': ' + failure.name : ''}`;

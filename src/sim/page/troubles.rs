@@ -21,12 +21,15 @@ impl Troubles {
     /// A fault was applied; `text` is how it says itself.
     pub(super) fn read(&mut self, at: Time, text: &str) {
         let Ok(fault) = text.parse::<Fault>() else { return };
+        let mut is_mended = mends(&fault);
         for trouble in &mut self.list {
             if trouble.ended.is_none() && ends(&fault, &trouble.fault) {
                 trouble.ended = Some(at);
+                // A second exchange of the same disks gives them back.
+                is_mended |= matches!(fault, Fault::SwapDisks(..));
             }
         }
-        if is_mended(&fault) || self.list.iter().any(|known| known.ended.is_none() && known.fault == fault) {
+        if is_mended || self.list.iter().any(|known| known.ended.is_none() && known.fault == fault) {
             return;
         }
         let ended = (!lasts(&fault)).then_some(at);
@@ -78,7 +81,7 @@ fn lasts(fault: &Fault) -> bool {
 }
 
 /// Whether it only ends another.
-fn is_mended(fault: &Fault) -> bool {
+fn mends(fault: &Fault) -> bool {
     match fault {
         Fault::Release(..)
         | Fault::Repair(..)
@@ -102,7 +105,6 @@ fn ends(now: &Fault, then: &Fault) -> bool {
         (Fault::Release(a, b), Fault::Hold(c, d)) | (Fault::Link(a, b, _), Fault::Link(c, d, _)) => {
             (a, b) == (c, d)
         }
-        // A second exchange of the same disks gives them back.
         (Fault::SwapDisks(a, b), Fault::SwapDisks(c, d)) => pair(a, b, c, d),
         (Fault::Resume(a), Fault::Pause(b))
         | (Fault::ClockRate(a, _), Fault::ClockRate(b, _))
