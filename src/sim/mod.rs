@@ -21,7 +21,8 @@
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
 //! | `check`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
-//! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
+//! | `trace`, `wording`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
+//! | `case`, `shrink`, `page` | a world written down, a failing one made smaller, and a run shown |
 
 mod case;
 mod chaos;

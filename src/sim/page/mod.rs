@@ -40,6 +40,8 @@ pub struct Page {
     /// What there is to say about the run, by name.
     facts: Vec<(&'static str, String)>,
     failure: Option<Failure>,
+    /// How the test ended, if it panicked.
+    panicked: Option<String>,
     replay: String,
     case: Option<String>,
     servers: (u64, u64),
@@ -63,6 +65,7 @@ impl Page {
             title: format!("seed {seed}"),
             facts,
             failure: failure.cloned(),
+            panicked: None,
             replay: format!("run the test again with seed {seed}"),
             case: None,
             servers,
@@ -91,6 +94,7 @@ impl Page {
             title: format!("seed {}", report.seed),
             facts,
             failure: report.failure.clone(),
+            panicked: None,
             replay: replay.to_owned(),
             case: Some(case.to_string()),
             servers: report.servers,
@@ -101,6 +105,13 @@ impl Page {
             until: Time::from_micros(u64::MAX),
             most: MOST,
         }
+    }
+
+    /// Says that the test panicked when the world stood where it stands.
+    #[must_use]
+    pub fn panicked(mut self, message: &str) -> Self {
+        self.panicked = Some(message.to_owned());
+        self
     }
 
     /// Shows only what happened from the first to the second moment.
@@ -122,9 +133,10 @@ impl Page {
         let within: Vec<_> =
             self.events.iter().filter(|event| (self.from..=self.until).contains(&event.at)).collect();
         let many = within.len() > self.most;
-        let shown = match (many, &self.failure) {
-            (true, Some(_)) => within.get(within.len() - self.most..).unwrap_or_default(),
-            (true, None) => within.get(..self.most).unwrap_or_default(),
+        let failed = self.failure.is_some() || self.panicked.is_some();
+        let shown = match (many, failed) {
+            (true, true) => within.get(within.len() - self.most..).unwrap_or_default(),
+            (true, false) => within.get(..self.most).unwrap_or_default(),
             (false, _) => &within[..],
         };
         let all = shown.len() as u64 == self.total;
@@ -168,9 +180,12 @@ impl Page {
             json.member("note", |json| json.string(&note));
             json.member("from", |json| json.number(micros(from)));
             json.member("until", |json| json.number(micros(until)));
-            json.member("failure", |json| match &self.failure {
-                Some(failure) => self.write_failure(json, failure, lane),
-                None => json.null(),
+            json.member("failure", |json| match (&self.failure, &self.panicked) {
+                (Some(failure), _) => self.write_failure(json, failure, lane),
+                (None, Some(message)) => {
+                    Self::write_failed(json, "Panicked", message, message, (self.ended, -1))
+                }
+                (None, None) => json.null(),
             });
             json.member("lanes", |json| {
                 json.array(&lanes, |json, actor| {
@@ -274,12 +289,17 @@ impl Page {
                 _ => None,
             }
         });
+        let place = (failure.at().unwrap_or(self.ended), at_fault.map_or(-1, lane));
+        Self::write_failed(json, name, &what, &failure.to_string(), place);
+    }
+
+    fn write_failed(json: &mut Json, name: &str, what: &str, text: &str, (at, lane): (Time, i64)) {
         json.object(|json| {
             json.member("name", |json| json.string(name));
-            json.member("what", |json| json.string(&what));
-            json.member("text", |json| json.string(&failure.to_string()));
-            json.member("at", |json| json.number(micros(failure.at().unwrap_or(self.ended))));
-            json.member("lane", |json| json.number(at_fault.map_or(-1, &lane)));
+            json.member("what", |json| json.string(what));
+            json.member("text", |json| json.string(text));
+            json.member("at", |json| json.number(micros(at)));
+            json.member("lane", |json| json.number(lane));
         });
     }
 

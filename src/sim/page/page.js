@@ -58,12 +58,13 @@ const INVARIANTS = {
   TooSlow: 'A healed quorum must elect a leader and commit within the time it was given.',
   Stalled: 'Time must move on: something runs for ever without waiting.',
   Deadlocked: 'Something must be able to happen.',
+  Panicked: 'The test says that something is not as it must be.',
   Leaked: 'Nothing may grow without a bound.',
   SessionUnique: 'A session belongs to one client.',
   SessionEnds: 'A session that has ended never comes back.',
 };
 // Failures that are no invariants.
-const NO_INVARIANTS = new Set(['TooSlow', 'Stalled', 'Deadlocked', 'Leaked', 'Failed']);
+const NO_INVARIANTS = new Set(['TooSlow', 'Stalled', 'Deadlocked', 'Leaked', 'Failed', 'Panicked']);
 
 // ---- data --------------------------------------------------------------------------------------------------------
 
