@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use quorate::Time;
-use quorate::sim::{Case, Failure, Keep, Page, Shrink, SwarmReport};
+use quorate::sim::{Case, Failure, Keep, Mode, Page, Shrink, SwarmReport};
 
 /// How many events are recorded whole; of a longer run only a part.
 const RECORDED: u64 = 2_000_000;
@@ -16,40 +16,55 @@ const RECORDED: u64 = 2_000_000;
 pub struct Evidence {
     /// The folder for pages and cases.
     pub folder: PathBuf,
-    /// What pages show.
-    pub window: Option<(Time, Time)>,
+    /// What pages show, from and until.
+    pub window: (Time, Time),
     /// How long a failure is shrunk, by the wall; not at all if zero.
     pub shrink: Duration,
 }
 
 impl Default for Evidence {
     fn default() -> Self {
-        Self { folder: PathBuf::from("target/soak"), window: None, shrink: Duration::from_secs(120) }
+        let window = (Time::ZERO, Time::from_micros(u64::MAX));
+        Self { folder: PathBuf::from("target/soak"), window, shrink: Duration::from_secs(120) }
     }
 }
 
-/// The command that runs a case again.
-pub fn command(arguments: &str) -> String {
+/// The name of what is left of a case from a file, and the command that runs it again.
+pub fn of_file(file: &Path) -> (String, String) {
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    (format!("{stem}-again"), command(&format!("--plan {}", file.display())))
+}
+
+/// The name of what is left of a seed, and the command that runs it again.
+pub fn of_seed(case: &Case, span: Option<Duration>) -> (String, String) {
+    let (prefix, mode) = match case.mode {
+        Mode::Safety => ("seed", ""),
+        Mode::Liveness => ("liveness-seed", "--mode liveness "),
+    };
+    let span = span.map(|span| format!(" --span {}", span.as_secs_f64())).unwrap_or_default();
+    (format!("{prefix}-{}", case.seed), command(&format!("{mode}--seed {}{span}", case.seed)))
+}
+
+fn command(arguments: &str) -> String {
     format!("cargo run --release --features sim --example soak -- {arguments} --trace")
 }
 
 impl Evidence {
     /// Runs a case once more, recorded, and writes its page. Says where.
-    pub fn page(&self, name: &str, case: &Case, report: &SwarmReport, again: &str) -> io::Result<PathBuf> {
-        let keep = match (self.window, report.counters.events > RECORDED) {
-            (_, false) => Keep::All,
-            (Some((from, until)), true) => Keep::Between(from, until),
-            (None, true) => Keep::Last(400_000),
+    pub fn page(&self, name: &str, case: &Case, report: &SwarmReport, again: &str) -> io::Result<String> {
+        let (from, until) = self.window;
+        let all = from == Time::ZERO && until == Time::from_micros(u64::MAX);
+        let keep = match report.counters.events > RECORDED {
+            false => Keep::All,
+            true if all => Keep::Last(400_000),
+            true => Keep::Between(from, until),
         };
         let recorded = case.run(keep);
         if recorded.hash != report.hash {
             return Err(io::Error::other("a second run was another: the world does not repeat"));
         }
-        let mut page = Page::of_case(case, &recorded, again);
-        if let Some((from, until)) = self.window {
-            page = page.between(from, until);
-        }
-        self.write(&format!("{name}.html"), &page.to_string())
+        let page = Page::of_case(case, &recorded, again).between(from, until);
+        Ok(self.write(&format!("{name}.html"), &page.to_string())?.display().to_string())
     }
 
     /// Shrinks a case that failed, and writes what is left of it, and its page. Says so.
@@ -73,7 +88,7 @@ impl Evidence {
             size(&found.case),
             size(case),
             found.failure,
-            page.display()
+            page
         ))
     }
 
@@ -89,4 +104,10 @@ impl Evidence {
 pub fn read_case(file: &Path) -> Result<Case, String> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     text.parse().map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// A moment of virtual time, in seconds.
+pub fn moment(text: &str) -> Result<Time, String> {
+    let seconds: f64 = text.parse().map_err(|error| format!("{text}: {error}"))?;
+    Ok(Time::ZERO + Duration::try_from_secs_f64(seconds).map_err(|error| format!("{text}: {error}"))?)
 }

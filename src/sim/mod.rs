@@ -8,7 +8,7 @@
 //! All the while, and after every step of every server, the invariants of ZAB are checked from outside: against what the
 //! storages were asked to hold, what they confirmed and recovered, and how the servers say they are doing. What
 //! any server knows to be committed makes one *ghost* sequence that every other must agree with, and an oracle replays it
-//! to know what each reply and each watch event must be, whole.
+//! in a tree of its own to know what each reply and each watch event must be, whole.
 //!
 //! [`Swarm`] draws whole worlds from a seed: ensemble, tiny limits, clients, and a [`Plan`] of faults. It demands safety
 //! while faults happen, then heals a majority, leaves the rest as broken as it is, and demands progress.
@@ -20,23 +20,29 @@
 //! | `disk`, `machine`, `storage` | disks that forget, what is on them, and the time that they take |
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
-//! | `check`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
+//! | `aftermath`, `liveness` | what stays wrong for good, and what is demanded all the same |
+//! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `leases`, `coverage`, `eye` | what must hold, and who looks |
 //! | `trace`, `wording`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 //! | `case`, `shrink`, `page` | a world written down, a failing one made smaller, and a run shown |
 
+mod aftermath;
 mod case;
 mod chaos;
 mod check;
+mod chronicle;
 mod clock;
 mod connector;
 mod counters;
+mod coverage;
 pub mod disk;
 mod executor;
 mod eye;
 mod failure;
 mod fault;
+mod leases;
 mod lifecycle;
 mod link;
+mod liveness;
 mod machine;
 mod network;
 mod oracle;
@@ -56,9 +62,11 @@ mod wording;
 mod workload;
 mod world;
 
+pub use aftermath::{Aftermath, Outage, Shape};
 pub use case::{BadCase, Case};
 pub use clock::SimClock;
 pub use counters::WorldCounters;
+pub use coverage::Point;
 pub use executor::{Actor, Executor, ExecutorCounters, ExecutorLimits, JoinHandle, Killed, Sleep, Step};
 pub use failure::Failure;
 pub use fault::Fault;
@@ -72,7 +80,7 @@ pub use process::Process;
 pub use runner::{check, check_with, same_twice};
 pub use server::Server;
 pub use shrink::{Shrink, Shrunk};
-pub use swarm::{Swarm, SwarmReport};
+pub use swarm::{Mode, Swarm, SwarmReport};
 pub use trace::{Keep, Trace, TraceEvent};
 pub use workload::Workload;
 pub use world::{World, WorldConfig};

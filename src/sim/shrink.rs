@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::types::{ServerId, Time};
 
-use super::{Case, Failure, Fault, LinkFaults};
+use super::{Case, Failure, Fault, LinkFaults, Shape};
 
 /// What is left of time behind the last fault, and so how much shorter is worth a world: half of it.
 const LEFT: Duration = Duration::from_secs(1);
@@ -70,6 +70,7 @@ impl Shrink {
             search.shorten();
             search.calm();
             search.make_usual();
+            search.lessen_the_aftermath();
             if search.stopped {
                 break;
             }
@@ -254,6 +255,17 @@ impl<R: FnMut(&Case) -> Option<Failure>, S: FnMut() -> bool> Search<R, S> {
         }
     }
 
+    /// Less that stays wrong for good.
+    fn lessen_the_aftermath(&mut self) {
+        let mut place = 0;
+        while let Some(server) = self.smallest.case.aftermath.outages.get(place).map(|(server, _)| *server) {
+            if !self.change(|case| case.aftermath.outages.retain(|(other, _)| *other != server)) {
+                place += 1;
+            }
+        }
+        self.change(|case| case.aftermath.shape = Shape::Clique);
+    }
+
     /// Numbers that are not what they usually are, such as tiny limits.
     fn make_usual(&mut self) {
         const MADE_SMALL: [&str; 5] = ["voters", "observers", "clients", "until", "work_until"];
@@ -304,16 +316,27 @@ fn with_servers(case: &Case, voters: u64, observers: u64) -> Case {
         smaller.plan.faults.retain(|(_, fault)| !damages(fault, server));
     }
     let victims = &smaller.plan.victims;
-    let majority = usize::try_from(voters / 2 + 1).unwrap_or(usize::MAX);
-    let mut core: Vec<_> = case.core.iter().copied().filter(|server| server.number() <= voters).collect();
+    // In other shapes than a clique all voters are needed.
+    let clique = case.aftermath.shape == Shape::Clique;
+    let needed = if clique { voters / 2 + 1 } else { voters };
+    let needed = usize::try_from(needed).unwrap_or(usize::MAX);
+    let is_voter = |server: &ServerId| server.number() <= voters;
+    let mut core: Vec<_> = case.aftermath.core.iter().copied().filter(is_voter).collect();
     for server in (1..=voters).map(ServerId::new) {
-        if core.len() < majority && !core.contains(&server) && !victims.contains(&server) {
+        if core.len() < needed && !core.contains(&server) && !(clique && victims.contains(&server)) {
             core.push(server);
         }
     }
-    core.truncate(majority);
+    core.truncate(needed);
     core.sort_unstable();
-    smaller.core = core;
+    let aftermath = &mut smaller.aftermath;
+    if matches!(aftermath.shape, Shape::Hub(hub) if !is_voter(&hub)) {
+        aftermath.shape = Shape::Hub(ServerId::new(1));
+    }
+    aftermath.outages.retain(|(server, outage)| {
+        is_there(*server) && !core.contains(server) && outage.server().is_none_or(is_there)
+    });
+    aftermath.core = core;
     smaller
 }
 

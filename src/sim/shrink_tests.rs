@@ -1,5 +1,5 @@
-use super::super::check::{Cluster, Invariant, Seen};
-use super::super::{FaultKind, Keep, Swarm, SwarmReport};
+use super::super::check::{Cluster, Invariant, Kind, Seen};
+use super::super::{FaultKind, Keep, Mode, Swarm, SwarmReport};
 use super::*;
 
 fn violated(invariant: &'static str) -> Failure {
@@ -85,11 +85,30 @@ fn damage_stays_within_its_budget_when_servers_go() {
             let small = with_servers(&case, voters, 0);
             let majority = usize::try_from(voters / 2 + 1).unwrap();
             assert!(small.plan.victims.len() < majority);
-            assert_eq!(small.core.len(), majority, "seed {seed}: {small}");
-            assert!(small.core.iter().all(|server| !small.plan.victims.contains(server)));
+            assert_eq!(small.aftermath.core.len(), majority, "seed {seed}: {small}");
+            assert!(small.aftermath.core.iter().all(|server| !small.plan.victims.contains(server)));
             assert_eq!(small.to_string().parse(), Ok(small));
         }
     }
+}
+
+#[test]
+fn what_stays_wrong_for_good_is_lessened_and_speaks_of_servers_that_are_there() {
+    for seed in 0..200 {
+        let case = Swarm::new(Mode::Liveness).case(seed);
+        for voters in 1..case.config.voters {
+            let small = with_servers(&case, voters, 0);
+            assert_eq!(small.to_string().parse(), Ok(small));
+        }
+    }
+    let is_needed = |case: &Case| case.aftermath.outages.iter().any(|(server, _)| *server == TWO);
+    let case = (0..).map(|seed| Swarm::new(Mode::Liveness).case(seed)).find(|case| {
+        is_needed(case) && case.aftermath.outages.len() > 2
+    });
+    let run = |case: &Case| is_needed(case).then(|| violated("StableLeader"));
+    let shrunk = Shrink::default().shrink(&case.unwrap(), &violated("StableLeader"), run, || false);
+    assert_eq!(shrunk.case.aftermath.outages.len(), 1, "{}", shrunk.case);
+    assert_eq!(shrunk.case.mode, Mode::Liveness);
 }
 
 /// Nobody may commit anything after server 2 was down. Of course it does.
@@ -102,6 +121,10 @@ struct Planted {
 impl Invariant for Planted {
     fn name(&self) -> &'static str {
         "Planted"
+    }
+
+    fn heeds(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Down | Kind::Status)
     }
 
     fn after(&mut self, server: ServerId, seen: &Seen<'_>, _cluster: &mut Cluster) -> Result<(), String> {

@@ -8,6 +8,7 @@ use crate::storage::{Storage, StorageError};
 use crate::types::{LogEntry, Recovered, SeededRng, ServerId, SnapshotChunk, Standing, WriteBatch, Zxid};
 
 use super::check::{Checker, Seen};
+use super::coverage::{Coverage, Point};
 use super::{Actor, Executor, Latency, Trace};
 
 /// A server's storage as its world sees it: it takes virtual time, and the checker hears of everything. The
@@ -20,6 +21,7 @@ pub(super) struct SimStorage {
     pub(super) executor: Executor,
     pub(super) trace: Trace,
     pub(super) checker: Checker,
+    pub(super) coverage: Coverage,
     pub(super) latency: Latency,
     pub(super) rng: Mutex<SeededRng>,
 }
@@ -82,6 +84,18 @@ impl Storage for SimStorage {
                 recovered.tip(),
             )
         });
+        let confirmed = self.checker.with_cluster(|cluster| {
+            cluster.servers.get(&self.server).map_or(Zxid::ZERO, |view| view.durable.tip())
+        });
+        for (point, reached) in [
+            (Point::RecoveredSnapshot, recovered.snapshot.is_some()),
+            (Point::RecoveredTail, recovered.tip() > confirmed),
+            (Point::RecoveredSuspect, recovered.standing != Standing::Whole),
+        ] {
+            if reached {
+                self.coverage.sometimes(point);
+            }
+        }
         self.see(&Seen::Recovered(&recovered));
         Ok(recovered)
     }

@@ -14,7 +14,7 @@ use crate::types::{
 };
 
 use super::check::Checker;
-use super::{Failure, Process, World};
+use super::{Failure, JoinHandle, Process, World};
 
 /// Random clients that do everything that clients can do, on few paths so that they meet. What they are told is
 /// judged by the world's oracle; here only what a client alone can judge is: that its conditional writes are executed
@@ -46,10 +46,10 @@ impl Default for Workload {
 }
 
 impl Workload {
-    /// Starts `clients` processes that work until `until`.
-    pub fn start(&self, world: &World, clients: u64, until: Time) {
+    /// Starts `clients` processes that work until `until`, each of which ends when it has all its answers.
+    pub fn start(&self, world: &World, clients: u64, until: Time) -> Vec<JoinHandle<()>> {
         let seen = Arc::new(Mutex::new(Zxid::ZERO));
-        for _ in 0..clients {
+        let workers = (0..clients).map(|_| {
             let process = world.process();
             let worker = Worker {
                 options: self.clone(),
@@ -61,8 +61,9 @@ impl Workload {
                 until,
             };
             // A handle of the world in a task of the world would keep both alive for ever; `World::end` frees them.
-            drop(process.spawn(worker.work()));
-        }
+            process.spawn(worker.work())
+        });
+        workers.collect()
     }
 }
 

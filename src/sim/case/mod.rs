@@ -13,10 +13,10 @@ use thiserror::Error;
 
 use crate::types::{ServerId, Time};
 
-use super::{FaultKind, Keep, Plan, Workload, WorldConfig};
+use super::{Aftermath, FaultKind, Keep, Mode, Plan, Shape, Workload, WorldConfig};
 
 use fields::fields;
-use words::{Words, link_words, time};
+use words::{Words, link_words, outage_words, shape_words, time};
 
 /// The first line of every case that is written down.
 const HEAD: &str = "quorate case 1";
@@ -37,6 +37,8 @@ const HEAD: &str = "quorate case 1";
 pub struct Case {
     /// What chance inside the world is drawn from.
     pub seed: u64,
+    /// What is demanded of it.
+    pub mode: Mode,
     /// The world. What it keeps of its trace is said when it runs, and its links are those of the plan.
     pub config: WorldConfig,
     /// How many clients work.
@@ -45,12 +47,12 @@ pub struct Case {
     pub workload: Workload,
     /// What happens, and when.
     pub plan: Plan,
-    /// When the faults end and the core is healed.
+    /// When the faults end, and the core is healed.
     pub until: Time,
     /// When the clients stop.
     pub work_until: Time,
-    /// The quorum that is healed.
-    pub core: Vec<ServerId>,
+    /// The quorum that is healed then; in liveness mode also what is wrong with all others, for good.
+    pub aftermath: Aftermath,
     /// How long it may take to come to life then.
     pub lively: Duration,
 }
@@ -71,13 +73,14 @@ impl Case {
     pub fn quiet(seed: u64) -> Self {
         Self {
             seed,
+            mode: Mode::Safety,
             config: WorldConfig::default(),
             clients: 0,
             workload: Workload::default(),
             plan: Plan::default(),
             until: Time::from_millis(5_000),
             work_until: Time::from_millis(5_000),
-            core: vec![ServerId::new(1), ServerId::new(2)],
+            aftermath: Aftermath::healed(vec![ServerId::new(1), ServerId::new(2)]),
             lively: Duration::from_secs(60),
         }
     }
@@ -105,7 +108,16 @@ impl Case {
         let mut words = Words::new(rest);
         match name {
             "seed" => self.seed = words.number("seed")?,
-            "core" => self.core = words.servers()?,
+            "mode" => {
+                self.mode = match words.word("mode")? {
+                    "safety" => Mode::Safety,
+                    "liveness" => Mode::Liveness,
+                    other => return Err(format!("`{other}` is no mode")),
+                };
+            }
+            "core" => self.aftermath.core = words.servers()?,
+            "shape" => self.aftermath.shape = words.shape()?,
+            "outage" => self.aftermath.outages.push((words.server()?, words.outage()?)),
             "victims" => self.plan.victims = words.servers()?,
             "links" => self.plan.links = words.link_faults()?,
             "kinds" => {
@@ -127,6 +139,9 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{HEAD}")?;
         writeln!(f, "seed {}", self.seed)?;
+        if self.mode == Mode::Liveness {
+            writeln!(f, "mode liveness")?;
+        }
         let mut own = self.clone();
         let unusual = self.unusual();
         for (name, field) in fields(&mut own) {
@@ -136,7 +151,13 @@ impl fmt::Display for Case {
         }
         let list =
             |servers: &[ServerId]| servers.iter().map(|server| format!(" S{server}")).collect::<String>();
-        writeln!(f, "core{}", list(&self.core))?;
+        writeln!(f, "core{}", list(&self.aftermath.core))?;
+        if self.aftermath.shape != Shape::Clique {
+            writeln!(f, "shape {}", shape_words(self.aftermath.shape))?;
+        }
+        for (server, outage) in &self.aftermath.outages {
+            writeln!(f, "outage S{server} {}", outage_words(*outage))?;
+        }
         if !self.plan.victims.is_empty() {
             writeln!(f, "victims{}", list(&self.plan.victims))?;
         }
@@ -198,9 +219,9 @@ impl Case {
         if let Some((_, fault)) = stray {
             return Err(format!("`{fault}` names a server that is not there"));
         }
-        match self.core.iter().find(|server| !is_there(server)) {
+        match self.aftermath.core.iter().find(|server| !is_there(server)) {
             Some(server) => Err(format!("the core has S{server}, which is not there")),
-            None if self.core.is_empty() => Err("the core has no server".to_owned()),
+            None if self.aftermath.core.is_empty() => Err("the core has no server".to_owned()),
             None => Ok(()),
         }
     }

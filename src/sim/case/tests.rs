@@ -3,9 +3,11 @@ use super::*;
 
 #[test]
 fn what_a_seed_draws_is_the_same_when_it_was_written_down() {
-    for seed in 0..300 {
-        let case = Swarm::default().case(seed);
-        assert_eq!(case.to_string().parse::<Case>(), Ok(case), "seed {seed}");
+    for mode in [Mode::Safety, Mode::Liveness] {
+        for seed in 0..300 {
+            let case = Swarm::new(mode).case(seed);
+            assert_eq!(case.to_string().parse::<Case>(), Ok(case), "seed {seed}");
+        }
     }
 }
 
@@ -38,6 +40,8 @@ fn a_line_that_makes_no_sense_is_named() {
         "line 2: a world has 1 to 100 servers, one of them voting, and at most 10,000 clients"
     );
     assert_eq!(refused("core S9"), "line 2: the core has S9, which is not there");
+    assert_eq!(refused("outage S3 leaf S4"), "line 2: the world is left with S4, which is not there");
+    assert_eq!(refused("shape hub S4"), "line 2: the world is left with S4, which is not there");
     assert_eq!(refused("fault 1.0 crash S4"), "line 2: `crash S4` names a server that is not there");
     assert_eq!(refused("fault 1.0 crash S1 S2"), "line 2: `S2` is too much");
     assert_eq!(refused("kinds Rain"), "line 2: `Rain` is no kind of faults");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::types::{ServerId, Time};
 
-use super::super::{Fault, Latency, LinkFaults, Rate};
+use super::super::{Fault, Latency, LinkFaults, Outage, Rate, Shape};
 
 /// The words of a line, taken one by one. Errors say what was expected.
 pub(super) struct Words<'a> {
@@ -119,6 +119,32 @@ impl<'a> Words<'a> {
         Ok(fault)
     }
 
+    pub(super) fn shape(&mut self) -> Result<Shape, String> {
+        match self.word("shape")? {
+            "clique" => Ok(Shape::Clique),
+            "hub" => Ok(Shape::Hub(self.server()?)),
+            "chain" => Ok(Shape::Chain),
+            other => Err(format!("`{other}` is no shape")),
+        }
+    }
+
+    pub(super) fn outage(&mut self) -> Result<Outage, String> {
+        Ok(match self.word("outage")? {
+            "none" => Outage::None,
+            "down" => Outage::Down,
+            "paused" => Outage::Paused,
+            "disk_full" => Outage::DiskFull,
+            "deaf" => Outage::Deaf,
+            "mute" => Outage::Mute,
+            "cut" => Outage::Cut,
+            "leaf" => Outage::Leaf(self.server()?),
+            "heard_by" => Outage::HeardBy(self.server()?),
+            "stuck" => Outage::Stuck,
+            "slow" => Outage::Slow(self.span()?),
+            other => return Err(format!("`{other}` is no outage")),
+        })
+    }
+
     /// Nothing may be left.
     pub(super) fn end(mut self) -> Result<(), String> {
         self.words.next().map_or(Ok(()), |word| Err(format!("`{word}` is too much")))
@@ -175,6 +201,31 @@ impl FromStr for Fault {
         words.end()?;
         Ok(fault)
     }
+}
+
+pub(super) fn shape_words(shape: Shape) -> String {
+    match shape {
+        Shape::Clique => "clique".to_owned(),
+        Shape::Hub(hub) => format!("hub S{hub}"),
+        Shape::Chain => "chain".to_owned(),
+    }
+}
+
+pub(super) fn outage_words(outage: Outage) -> String {
+    let word = match outage {
+        Outage::None => "none",
+        Outage::Down => "down",
+        Outage::Paused => "paused",
+        Outage::DiskFull => "disk_full",
+        Outage::Deaf => "deaf",
+        Outage::Mute => "mute",
+        Outage::Cut => "cut",
+        Outage::Stuck => "stuck",
+        Outage::Leaf(only) => return format!("leaf S{only}"),
+        Outage::HeardBy(only) => return format!("heard_by S{only}"),
+        Outage::Slow(span) => return format!("slow {}", span_word(span)),
+    };
+    word.to_owned()
 }
 
 /// A span, in microseconds: the simulator knows no shorter ones.
