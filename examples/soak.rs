@@ -332,8 +332,12 @@ fn leave_evidence(options: &Options, case: &Case, report: &SwarmReport, failed: 
         println!("  again:  {again}");
     }
     let told = match &report.failure {
-        _ if options.trace => evidence.page(&name, case, report, &again).map(|page| format!("  page:   {page}")),
-        Some(failure) if failed <= SHRUNK && !evidence.shrink.is_zero() => evidence.shrunk(&name, case, failure),
+        _ if options.trace => {
+            evidence.page(&name, case, report, &again).map(|page| format!("  page:   {page}"))
+        }
+        Some(failure) if failed <= SHRUNK && !evidence.shrink.is_zero() => {
+            evidence.shrunk(&name, case, failure)
+        }
         _ => return,
     };
     match told {

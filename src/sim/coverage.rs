@@ -78,6 +78,7 @@ points! {
     RefusedEphemeralParent = "a request is refused: no children for ephemerals",
     RefusedInvalidAcl = "a request is refused: invalid ACL",
     RefusedBadArguments = "a request is refused: bad arguments",
+    RefusedQuota = "a request is refused: quota exceeded",
     RefusedThrottled = "a request is refused: throttled",
     RefusedSessionExpired = "a request is refused: session expired",
     ReadLinearizable = "a linearizable read is answered",

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use crate::node::Observer;
 use crate::peer::{
-    Answer, CloseReason, Input, Output, PeerEvent, ReadLevel, Request, Role, Status, WatchRequest,
+    Answer, CloseReason, Input, Message, Output, PeerEvent, ReadLevel, Request, Role, Status, WatchRequest,
 };
 use crate::types::{ErrorCode, Now, Refusal, ServerId, WatchEventKind, Zxid};
 use crate::zab::{Body, Promise};
@@ -13,7 +13,6 @@ use super::leases::Leases;
 use super::oracle::Oracle;
 use super::wording::{happened, said};
 use super::{Actor, Executor, Trace};
-use crate::peer::Message;
 
 /// Looks on at one incarnation of a server, for the trace and for the checkers.
 pub(super) struct Eye {
@@ -175,6 +174,7 @@ fn of_refusal(code: ErrorCode) -> Option<Point> {
         ErrorCode::NoChildrenForEphemerals => Point::RefusedEphemeralParent,
         ErrorCode::InvalidAcl => Point::RefusedInvalidAcl,
         ErrorCode::BadArguments => Point::RefusedBadArguments,
+        ErrorCode::QuotaExceeded => Point::RefusedQuota,
         ErrorCode::Throttled => Point::RefusedThrottled,
         ErrorCode::SessionExpired => Point::RefusedSessionExpired,
         _ => return None,

@@ -21,6 +21,7 @@
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
 //! | `aftermath`, `liveness` | what stays wrong for good, and what is demanded all the same |
+//! | `linear`, `registers` | whether what clients were told is linearizable, judged without knowing how the quorum works |
 //! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `leases`, `coverage`, `eye` | what must hold, and who looks |
 //! | `trace`, `wording`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 //! | `case`, `shrink`, `page` | a world written down, a failing one made smaller, and a run shown |
@@ -41,6 +42,7 @@ mod failure;
 mod fault;
 mod leases;
 mod lifecycle;
+mod linear;
 mod link;
 mod liveness;
 mod machine;
@@ -50,6 +52,7 @@ mod page;
 mod plan;
 mod process;
 mod ready;
+mod registers;
 mod runner;
 mod server;
 mod sessions;
@@ -77,6 +80,7 @@ pub use oracle::OracleCounters;
 pub use page::Page;
 pub use plan::{FaultKind, Plan, Topology};
 pub use process::Process;
+pub use registers::RegisterCounters;
 pub use runner::{check, check_with, same_twice};
 pub use server::Server;
 pub use shrink::{Shrink, Shrunk};

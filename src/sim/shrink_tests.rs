@@ -102,9 +102,9 @@ fn what_stays_wrong_for_good_is_lessened_and_speaks_of_servers_that_are_there() 
         }
     }
     let is_needed = |case: &Case| case.aftermath.outages.iter().any(|(server, _)| *server == TWO);
-    let case = (0..).map(|seed| Swarm::new(Mode::Liveness).case(seed)).find(|case| {
-        is_needed(case) && case.aftermath.outages.len() > 2
-    });
+    let case = (0..)
+        .map(|seed| Swarm::new(Mode::Liveness).case(seed))
+        .find(|case| is_needed(case) && case.aftermath.outages.len() > 2);
     let run = |case: &Case| is_needed(case).then(|| violated("StableLeader"));
     let shrunk = Shrink::default().shrink(&case.unwrap(), &violated("StableLeader"), run, || false);
     assert_eq!(shrunk.case.aftermath.outages.len(), 1, "{}", shrunk.case);

@@ -6,8 +6,8 @@ use crate::types::{SeededRng, ServerId, Time};
 
 use super::disk::Loss;
 use super::{
-    Aftermath, Case, Failure, FaultKind, Files, JoinHandle, Keep, Latency, Plan, Shape, Topology, TraceEvent,
-    Workload, World, WorldConfig, WorldCounters,
+    Aftermath, Case, Failure, FaultKind, Files, JoinHandle, Keep, Latency, Plan, RegisterCounters, Shape,
+    Topology, TraceEvent, Workload, World, WorldConfig, WorldCounters,
 };
 
 /// How long a healed quorum may take, in virtual time, to elect a leader, commit a write and become level.
@@ -62,6 +62,8 @@ pub struct SwarmReport {
     pub lasted: Duration,
     /// What was counted.
     pub counters: WorldCounters,
+    /// What the check of linearizability came to.
+    pub registers: RegisterCounters,
     /// What went wrong.
     pub failure: Option<Failure>,
     /// The events that were kept.
@@ -98,12 +100,24 @@ impl Swarm {
         let plan = Plan::draw(&mut rng, &topology, &self.kinds, start, until);
         // A disk that may have lost what was acknowledged must not be needed for a quorum.
         let sound = topology.voters.iter().copied().filter(|server| !plan.victims.contains(server)).collect();
+        let longest = if rng.chance(1, 16) { 10 } else { 7 };
         let workload = Workload {
             pause: Duration::from_millis(5 << rng.below(7)),
             session_timeout: Duration::from_millis(400 << rng.below(5)),
-            pipeline: 1 << rng.below(7),
+            pipeline: 1 << rng.below(longest),
             data_len: 1 << rng.below(12),
+            registers: if rng.chance(1, 3) { 25 } else { 0 },
+            quotas: rng.chance(1, 6),
+            // In pieces of a few bytes neither would ever arrive.
+            huge: config.limits.snapshot_chunk >= 4096 && rng.chance(1, 25),
+            crowd: if config.limits.snapshot_chunk >= 4096 && rng.chance(1, 1_000) { 100_000 } else { 0 },
             ..Workload::default()
+        };
+        // Nobody wants anything for minutes, rarely for hours.
+        let idle = match rng.below(1_000) {
+            0 => Duration::from_secs(2 * 3_600),
+            1..=10 => Duration::from_secs(600),
+            _ => Duration::ZERO,
         };
         let aftermath = match self.mode {
             Mode::Safety => Aftermath::healed(draw_core(&mut rng, &topology, sound)),
@@ -120,6 +134,7 @@ impl Swarm {
             work_until: until + WORK_GOES_ON,
             aftermath,
             lively: LIVELY,
+            idle,
         }
     }
 }
@@ -141,7 +156,7 @@ impl Case {
             Mode::Safety => world.run(self.safety(&world)),
             Mode::Liveness => world.run(self.liveness(&world, working)),
         };
-        let failure = outcome.and_then(|lively| lively).err();
+        let judged = outcome.and_then(|lively| lively).and_then(|()| world.judge_registers());
         let report = SwarmReport {
             seed: self.seed,
             hash: world.trace_hash(),
@@ -150,7 +165,8 @@ impl Case {
             aftermath: (self.mode == Mode::Liveness).then(|| self.aftermath.clone()),
             lasted: world.now().since(Time::ZERO),
             counters: world.counters(),
-            failure,
+            registers: *judged.as_ref().unwrap_or(&RegisterCounters::default()),
+            failure: judged.err(),
             events: world.trace().events(),
         };
         world.end();
@@ -161,6 +177,11 @@ impl Case {
     async fn safety(&self, world: &World) -> Result<(), Failure> {
         world.sleep_until(self.until).await;
         world.heal(&self.aftermath.core);
+        world.demand_progress(&self.aftermath.core, self.lively).await?;
+        if self.idle.is_zero() {
+            return Ok(());
+        }
+        world.sleep(self.idle).await;
         world.demand_progress(&self.aftermath.core, self.lively).await
     }
 
@@ -206,6 +227,7 @@ fn draw_config(rng: &mut SeededRng) -> WorldConfig {
         },
         files: draw_files(rng),
         client_latency: Latency { spread: Duration::from_micros(1 << rng.below(15)), ..Latency::default() },
+        time_limit: Duration::from_secs(4 * 3_600),
         ..WorldConfig::default()
     }
 }

@@ -17,6 +17,7 @@ use super::coverage::Coverage;
 use super::leases::Leases;
 use super::machine::{Files, Machine};
 use super::oracle::Oracle;
+use super::registers::Registers;
 use super::sessions::SessionCheck;
 use super::{
     Actor, Executor, Failure, JoinHandle, Keep, Latency, LinkFaults, Network, Process, Server, SimClock,
@@ -109,6 +110,7 @@ pub(super) struct Inner {
     pub(super) oracle: Oracle,
     sessions: SessionCheck,
     pub(super) leases: Leases,
+    pub(super) registers: Registers,
     pub(super) coverage: Coverage,
     state: Mutex<State>,
     running: AtomicBool,
@@ -155,6 +157,7 @@ impl World {
                 oracle: Oracle::new(&config.limits, coverage.clone()),
                 coverage,
                 leases: Leases::default(),
+                registers: Registers::default(),
                 sessions: SessionCheck::new(checker.clone()),
                 config,
                 ensemble,

@@ -67,7 +67,7 @@ impl Field<'_> {
 /// written down; a test draws cases and compares.
 pub(super) fn fields(case: &mut Case) -> Vec<(&'static str, Field<'_>)> {
     use Field::{Chance, Flag, Large, Loses, Middle, Moment, Recovers, Size, Span};
-    let Case { config, workload, clients, until, work_until, lively, .. } = case;
+    let Case { config, workload, clients, until, work_until, lively, idle, .. } = case;
     let mut fields = vec![
         ("voters", Large(&mut config.voters)),
         ("observers", Large(&mut config.observers)),
@@ -75,6 +75,7 @@ pub(super) fn fields(case: &mut Case) -> Vec<(&'static str, Field<'_>)> {
         ("until", Moment(until)),
         ("work_until", Moment(work_until)),
         ("lively", Span(lively)),
+        ("idle", Span(idle)),
         ("shuffle", Flag(&mut config.shuffle)),
         ("time_limit", Span(&mut config.time_limit)),
         ("workload.pause", Span(&mut workload.pause)),
@@ -82,6 +83,10 @@ pub(super) fn fields(case: &mut Case) -> Vec<(&'static str, Field<'_>)> {
         ("workload.pipeline", Large(&mut workload.pipeline)),
         ("workload.data_len", Large(&mut workload.data_len)),
         ("workload.steps", Large(&mut workload.steps)),
+        ("workload.registers", Large(&mut workload.registers)),
+        ("workload.quotas", Flag(&mut workload.quotas)),
+        ("workload.huge", Flag(&mut workload.huge)),
+        ("workload.crowd", Large(&mut workload.crowd)),
         ("files.loss", Loses(&mut config.files.loss)),
         ("files.recovery", Recovers(&mut config.files.recovery)),
         ("files.segment_len", Large(&mut config.files.segment_len)),

@@ -55,6 +55,8 @@ pub struct Case {
     pub aftermath: Aftermath,
     /// How long it may take to come to life then.
     pub lively: Duration,
+    /// How long nobody wants anything after that, before it must still be alive.
+    pub idle: Duration,
 }
 
 /// A text is no case.
@@ -82,6 +84,7 @@ impl Case {
             work_until: Time::from_millis(5_000),
             aftermath: Aftermath::healed(vec![ServerId::new(1), ServerId::new(2)]),
             lively: Duration::from_secs(60),
+            idle: Duration::ZERO,
         }
     }
 

@@ -3,7 +3,6 @@ use bytes::Bytes;
 use crate::election::{Notification, ServerState, Vote};
 use crate::peer::{Message, Role, Status};
 use crate::types::{Epoch, LogEntry, LogOp, Recovered, Standing, WriteBatch, Zxid};
-
 use crate::zab::{self, AckEpoch, Body, LinkId, Promise};
 
 use super::*;
@@ -192,14 +191,11 @@ fn an_old_transaction_that_is_delivered_after_a_new_epoch_began_without_it_is_fo
 }
 
 #[test]
-fn two_commits_at_one_place_are_found() {
+fn a_server_that_applies_more_than_it_knows_to_be_committed_is_found() {
     let script = committed();
     script.persists(C, &epochs(1));
-    let status = |applied| {
-        script.reports_applied(C, zxid(1, 1), applied);
-    };
     script.persists(C, &[LogOp::Append(vec![entry(1, 1)])]);
-    status(zxid(1, 2));
+    script.reports_applied(C, zxid(1, 1), zxid(1, 2));
     script.expect_violation("Agreement");
 }
 
@@ -346,6 +342,7 @@ fn a_storage_that_forgets_what_it_confirmed_is_found() {
 #[test]
 fn a_storage_may_forget_what_it_never_confirmed() {
     let script = committed();
+    script.writes(A, &[LogOp::Append(vec![entry(1, 2)])]);
     script.writes(B, &[LogOp::Append(vec![entry(1, 2)])]);
     script.sees(B, &Seen::Down);
     script.recovers(B, 1, &[entry(1, 1)]);
