@@ -217,6 +217,12 @@ impl Case {
             );
         }
         let is_there = |server: &ServerId| (1..=servers).contains(&server.number());
+        let outages =
+            self.aftermath.outages.iter().flat_map(|(server, outage)| [Some(*server), outage.server()]);
+        let hub = if let Shape::Hub(hub) = self.aftermath.shape { Some(hub) } else { None };
+        if let Some(server) = outages.flatten().chain(hub).find(|server| !is_there(server)) {
+            return Err(format!("the world is left with S{server}, which is not there"));
+        }
         let stray =
             self.plan.faults.iter().find(|(_, fault)| !fault.servers().all(|server| is_there(&server)));
         if let Some((_, fault)) = stray {
