@@ -290,7 +290,10 @@ fn main() -> ExitCode {
         eprintln!();
     }
     let Ok(totals) = totals.into_inner() else { return ExitCode::FAILURE };
-    println!("{}", totals.table(&options, started.elapsed()));
+    // Of a run that is to be looked at, its page tells.
+    if !options.trace {
+        println!("{}", totals.table(&options, started.elapsed()));
+    }
     let missed = totals.missed();
     let uncovered = options.all_points && !missed.is_empty();
     if uncovered {

@@ -11,6 +11,8 @@ use crate::types::{ServerId, Time};
 
 pub(crate) use cluster::{Cluster, Ghost, Kind, Seen};
 pub(crate) use invariant::Invariant;
+#[cfg(test)]
+pub(crate) use invariant::all as invariants;
 
 use super::Failure;
 

@@ -18,7 +18,7 @@ use story::Story;
 
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const WORDS: &str = include_str!("words.js");
 
 /// How many events of the trace a page is made of, at most.
 const MOST: usize = 200_000;
@@ -59,7 +59,10 @@ impl Page {
     #[must_use]
     pub fn of(world: &World, failure: Option<&Failure>) -> Self {
         let servers = (world.inner().config.voters, world.inner().config.observers);
-        let facts = vec![("trace hash", format!("{:016x}", world.trace_hash()))];
+        let facts = vec![
+            ("virtual time", world.now().to_string()),
+            ("trace hash", format!("{:016x}", world.trace_hash())),
+        ];
         let seed = world.seed();
         Self {
             title: format!("seed {seed}"),
@@ -83,6 +86,7 @@ impl Page {
     pub fn of_case(case: &Case, report: &SwarmReport, replay: &str) -> Self {
         let kinds: Vec<_> = report.kinds.iter().map(|kind| format!("{kind:?}")).collect();
         let mut facts = vec![
+            ("virtual time", (Time::ZERO + report.lasted).to_string()),
             ("committed", format!("{} transactions", report.counters.committed)),
             ("compared", format!("{} reads", report.counters.oracle.reads)),
             ("trace hash", format!("{:016x}", report.hash)),
@@ -326,7 +330,16 @@ impl Page {
 
 impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [("/*STYLE*/", STYLE), ("/*DATA*/", &self.data()), ("/*SCRIPT*/", SCRIPT)];
+        let parts = [
+            ("/*STYLE*/", STYLE),
+            ("/*DATA*/", &self.data()),
+            ("/*WORDS*/", WORDS),
+            ("/*VIEW*/", include_str!("view.js")),
+            ("/*DRAWING*/", include_str!("drawing.js")),
+            ("/*OVERVIEW*/", include_str!("overview.js")),
+            ("/*PANES*/", include_str!("panes.js")),
+            ("/*HANDS*/", include_str!("hands.js")),
+        ];
         let mut rest = FRAME;
         for (place, part) in parts {
             let (before, after) = rest.split_once(place).unwrap_or((rest, ""));

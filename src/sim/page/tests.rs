@@ -229,7 +229,7 @@ fn a_page_tells_the_run_as_it_was() {
     // Whatever kind of message there is, the page has a word for it.
     for message in &messages {
         let kind = kinds[message[5] as usize];
-        assert!(SCRIPT.contains(&format!("\n  {kind}: ['")), "{kind} is not explained");
+        assert!(WORDS.contains(&format!("\n  {kind}: ['")), "{kind} is not explained");
     }
 
     // Somebody leads and serves, and what is committed in the end is what the world counted.
@@ -310,6 +310,14 @@ fn what_is_recorded_does_not_change_the_run() {
             let recorded = case.run(keep);
             assert_eq!((recorded.hash, recorded.counters), (bare.hash, bare.counters.clone()), "{keep:?}");
         }
+    }
+}
+
+#[test]
+fn every_invariant_over_servers_is_explained() {
+    for invariant in super::super::check::invariants() {
+        let name = invariant.name();
+        assert!(WORDS.contains(&format!("\n  {name}: '")), "{name} is not explained");
     }
 }
 

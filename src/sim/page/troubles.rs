@@ -1,6 +1,6 @@
 use crate::types::{ServerId, Time};
 
-use super::super::{Actor, Fault, LinkFaults};
+use super::super::{Actor, Fault, Latency, LinkFaults};
 
 /// The faults, each with its end where it has one.
 #[derive(Default)]
@@ -28,6 +28,11 @@ impl Troubles {
                 // A second exchange of the same disks gives them back.
                 is_mended |= matches!(fault, Fault::SwapDisks(..));
             }
+        }
+        // Plans draw pairs; what is between a server and itself does nothing.
+        let mut servers = fault.servers();
+        if matches!((servers.next(), servers.next()), (Some(a), Some(b)) if a == b) {
+            return;
         }
         if is_mended || self.list.iter().any(|known| known.ended.is_none() && known.fault == fault) {
             return;
@@ -118,6 +123,11 @@ fn ends(now: &Fault, then: &Fault) -> bool {
     }
 }
 
+/// A link that does nothing but take its time.
+fn slow(latency: Latency) -> LinkFaults {
+    LinkFaults { latency, ..LinkFaults::default() }
+}
+
 /// A fault in words for who has never seen one.
 fn plain(fault: &Fault) -> String {
     let percent = |rate: u32| f64::from(rate) / 10_000.0;
@@ -126,6 +136,9 @@ fn plain(fault: &Fault) -> String {
         Fault::PartitionOneway(a, b) => format!("nothing gets from S{a} to S{b}"),
         Fault::Hold(a, b) => format!("what S{a} sends to S{b} is held back"),
         Fault::Reset(a, b) => format!("what travels between S{a} and S{b} is lost"),
+        Fault::Link(a, b, LinkFaults { latency, .. }) if fault == &Fault::Link(*a, *b, slow(*latency)) => {
+            format!("the way from S{a} to S{b} takes {:?}", latency.min)
+        }
         Fault::Link(a, b, _) => format!("the way from S{a} to S{b} is bad ({fault})"),
         Fault::DropRate(rate) => format!("{} % of all messages are lost", percent(rate.count())),
         Fault::DuplicateRate(rate) => format!("{} % of all messages arrive twice", percent(rate.count())),
