@@ -1,12 +1,11 @@
 //! What a message says and what happened, in a line that a person can read: first a word for its kind, then the
 //! gist, and for messages behind a `·` all of it.
 
-use std::fmt::Debug;
-
+use crate::codec;
 use crate::election::Notification;
 use crate::peer::{Message, PeerEvent};
-use crate::types::{LogEntry, Zxid};
-use crate::zab::{AckEpoch, Body, Join, SyncMode};
+use crate::types::{LogEntry, SessionId, Transaction, Zxid};
+use crate::zab::{self, AckEpoch, Body, Join, SyncMode};
 
 /// How many characters of a message are written, at most.
 const WHOLE: usize = 1_500;
@@ -21,12 +20,39 @@ pub(super) fn said(message: &Message) -> String {
         Message::Zab(message) => body(&message.body),
     };
     let blank = if gist.is_empty() { "" } else { " " };
-    format!("{kind}{blank}{gist}{BEHIND}{}", whole(message))
+    let all = match message {
+        Message::Zab(zab::Message {
+            link,
+            sequence,
+            body: Body::Propose { entries, .. } | Body::Inform { entries },
+        }) => {
+            let lines: Vec<_> = entries.iter().map(entry).collect();
+            shortened(format!(
+                "number {sequence} on link {}/{}\n{}",
+                link.life,
+                link.number,
+                lines.join("\n")
+            ))
+        }
+        message => shortened(format!("{message:?}")),
+    };
+    format!("{kind}{blank}{gist}{BEHIND}{all}")
 }
 
-/// All of something, unless it is very long.
-pub(super) fn whole(what: &impl Debug) -> String {
-    let mut text = format!("{what:?}");
+/// A transaction, taken out of its envelope.
+fn entry(entry: &LogEntry) -> String {
+    let zxid = entry.zxid;
+    match codec::decode::<Transaction>(&entry.payload) {
+        Ok(Transaction { session: SessionId::NONE, txn, .. }) => {
+            format!("{zxid} by the quorum itself: {txn:?}")
+        }
+        Ok(Transaction { session, txn, .. }) => format!("{zxid} of session {session}: {txn:?}"),
+        Err(error) => format!("{zxid}, which cannot be decoded: {error}"),
+    }
+}
+
+/// The text, or the first part of one that is very long.
+fn shortened(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(WHOLE) {
         let more = text.len() - end;
         text.truncate(end);
@@ -129,5 +155,46 @@ pub(super) fn happened(event: &PeerEvent) -> String {
         PeerEvent::PeerMisbehaved { peer, what } => {
             format!("PeerMisbehaved drops what S{peer} sent: {what}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::types::{Epoch, Txn, WallTime};
+    use crate::zab::LinkId;
+
+    fn said_of(payload: Bytes) -> String {
+        let zxid = Zxid::new(Epoch::new(3), 7);
+        let entries = vec![LogEntry { zxid, payload }];
+        let body = Body::Propose { entries, committed: Zxid::ZERO };
+        said(&Message::Zab(zab::Message { link: LinkId { life: 1, number: 2 }, sequence: 9, body }))
+    }
+
+    #[test]
+    fn a_proposal_is_told_with_what_is_proposed() {
+        let transaction = Transaction {
+            session: SessionId::NONE,
+            time: WallTime::default(),
+            origin: None,
+            request: None,
+            witness: None,
+            txn: Txn::Delete { path: "/a".parse().unwrap() },
+        };
+        let said = said_of(codec::encode(&transaction).unwrap());
+        let (gist, all) = said.split_once(BEHIND).unwrap();
+        assert_eq!(gist, "Propose 3.7, committed 0.0");
+        assert!(all.starts_with("number 9 on link 1/2\n3.7 by the quorum itself: Delete"), "{all}");
+        assert!(all.contains("\"/a\""), "{all}");
+        assert!(said_of(Bytes::from_static(b"\xff")).contains("3.7, which cannot be decoded"));
+    }
+
+    #[test]
+    fn what_is_very_long_is_cut_between_letters() {
+        let text = shortened("é".repeat(WHOLE + 3));
+        assert!(text.ends_with("é… and 6 more bytes"), "{text}");
+        assert_eq!(shortened("short".to_owned()), "short");
     }
 }
