@@ -7,7 +7,7 @@
 //! | `--seeds N` | how many seeds (100; without an end if only `--minutes` is given) |
 //! | `--minutes M` | stop after this long, by the wall |
 //! | `--jobs J` | how many worlds at once (1) |
-//! | `--span SECONDS` | how long faults happen in each world, in virtual time (15; 5 in liveness mode) |
+//! | `--span SECONDS` | how long faults happen in each world, in virtual time (10; 5 in liveness mode) |
 //! | `--verbose` | a line for every seed |
 //! | `--twice` | run every seed twice and compare the hashes |
 //! | `--all-points` | fail unless every point of coverage was reached |

@@ -55,7 +55,7 @@ impl Chronicle {
     ///
     /// The rule that the sequence breaks, and how.
     pub(super) fn follow(&mut self, ghost: &Ghost) -> Result<(), Broken> {
-        for (zxid, payload) in ghost.from_index(self.entries.len()) {
+        for (zxid, payload) in ghost.behind_first(self.entries.len()) {
             let transaction = codec::decode(payload)
                 .map_err(|error| ("Decodable", format!("the transaction at {zxid}: {error}")))?;
             self.add(*zxid, &transaction)?;

@@ -34,7 +34,6 @@ points! {
     RolledBack = "a server removes entries that its leader does not have",
     LinkReset = "a link between a leader and a learner is reset",
     LogReadForLearner = "a leader reads its log from the disk for a learner",
-    LogGoneForLearner = "the log does not reach back to where a learner stands",
     SnapshotResumed = "a piece of a snapshot is sent that is not its first",
     PromiseStanding = "a learner follows a leader of an epoch that it had promised to another bid",
     PromiseNewer = "a learner has promised a newer epoch than its leader's",
@@ -46,7 +45,6 @@ points! {
     RecoveredSnapshot = "a server starts from a snapshot",
     RecoveredTail = "a server recovers more than its storage had confirmed",
     RecoveredSuspect = "a server finds that its disk may have lost what was acknowledged",
-    StorageRefused = "a server does not start with what is on its disk",
     StorageFailed = "a server stops because its disk fails",
     ObserverServes = "an observer answers clients",
     LeaderStepsDown = "a leader that served does not any more, and lives",
@@ -80,7 +78,6 @@ points! {
     RefusedBadArguments = "a request is refused: bad arguments",
     RefusedQuota = "a request is refused: quota exceeded",
     RefusedThrottled = "a request is refused: throttled",
-    RefusedSessionExpired = "a request is refused: session expired",
     ReadLinearizable = "a linearizable read is answered",
     ReadLocal = "a local read is answered",
 }

@@ -105,7 +105,6 @@ impl Observer for Eye {
 
 fn of_input(input: &Input) -> Option<Point> {
     Some(match input {
-        Input::LogRead { entries, .. } if entries.is_empty() => Point::LogGoneForLearner,
         Input::LogRead { .. } => Point::LogReadForLearner,
         Input::Request(request) => match &request.request {
             Request::Read { level: ReadLevel::Linearizable, .. } => Point::ReadLinearizable,
@@ -176,7 +175,6 @@ fn of_refusal(code: ErrorCode) -> Option<Point> {
         ErrorCode::BadArguments => Point::RefusedBadArguments,
         ErrorCode::QuotaExceeded => Point::RefusedQuota,
         ErrorCode::Throttled => Point::RefusedThrottled,
-        ErrorCode::SessionExpired => Point::RefusedSessionExpired,
         _ => return None,
     })
 }

@@ -28,7 +28,6 @@ impl World {
                 machine.ended = Some(error.to_string());
                 drop(state);
                 self.note(Actor::Server(server), "unopened", &[], || error.to_string());
-                inner.coverage.sometimes(Point::StorageRefused);
                 if !excused {
                     self.unexcused(server, &error.to_string());
                 }

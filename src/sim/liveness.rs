@@ -185,3 +185,88 @@ impl World {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::transport::Transport as _;
+    use crate::types::Lane;
+
+    const SPAN: Duration = Duration::from_secs(10);
+
+    fn all(world: &World) -> Vec<ServerId> {
+        world.servers().iter().map(super::super::Server::id).collect()
+    }
+
+    /// What is found when `trouble` comes while the ensemble is demanded to live.
+    fn demand(trouble: impl Fn(&World)) -> Result<(), Failure> {
+        let world = World::new(11);
+        let core = all(&world);
+        let lived = world.run(async {
+            world.leader().await;
+            trouble(&world);
+            world.demand_liveness(&core, Vec::new(), SPAN).await
+        });
+        world.end();
+        lived.and_then(|lived| lived)
+    }
+
+    fn violated(found: Result<(), Failure>) -> &'static str {
+        match found {
+            Err(Failure::Violated { invariant, .. }) => invariant,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_ensemble_that_is_left_in_peace_lives() {
+        assert_eq!(demand(|_| {}), Ok(()));
+    }
+
+    #[test]
+    fn a_core_that_cannot_make_a_quorum_is_found() {
+        let found = demand(|world| world.servers().iter().for_each(super::super::Server::isolate));
+        assert!(matches!(found, Err(Failure::TooSlow { .. })), "{found:?}");
+    }
+
+    #[test]
+    fn a_leader_that_changes_without_need_is_found() {
+        let found = demand(|world| {
+            let later = world.clone();
+            drop(world.spawn(async move {
+                later.sleep(Duration::from_secs(12)).await;
+                later.leader().await.bounce();
+            }));
+        });
+        assert_eq!(violated(found), "StableLeader");
+    }
+
+    #[test]
+    fn a_storm_of_messages_is_found() {
+        let found = demand(|world| {
+            let later = world.clone();
+            let stranger = world.network().transport(ServerId::new(99));
+            drop(world.spawn(async move {
+                for _ in 0..200 {
+                    later.sleep(Duration::from_millis(100)).await;
+                    for _ in 0..100 {
+                        stranger.send(ServerId::new(1), Lane::Bulk, Bytes::new());
+                    }
+                }
+            }));
+        });
+        assert_eq!(violated(found), "NoMessageStorm");
+    }
+
+    #[test]
+    fn a_client_that_never_gets_its_answer_is_found() {
+        let world = World::new(11);
+        let core = all(&world);
+        let stuck = world.spawn(std::future::pending());
+        let lived = world.run(world.demand_liveness(&core, vec![stuck], SPAN)).unwrap();
+        assert!(matches!(lived, Err(Failure::TooSlow { .. })), "{lived:?}");
+        world.end();
+    }
+}

@@ -365,3 +365,7 @@ fn fits(write: &Write, told: &Written, zxid: Zxid, chronicle: &Chronicle) -> boo
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "oracle_tests.rs"]
+mod tests;

@@ -161,8 +161,8 @@ impl Plan {
         let mut links = LinkFaults::default();
         for kind in &kinds {
             drawing.link_rates(*kind, &mut links);
-            // Once in 30 ms to once in 8 s.
-            let interval = 30_000 << drawing.rng.below(9);
+            // Once in 60 ms to once in 8 s: more often, and a server does nothing but start.
+            let interval = 60_000 << drawing.rng.below(8);
             let mut at = start;
             loop {
                 at += Duration::from_micros(interval / 2 + drawing.rng.below(interval));

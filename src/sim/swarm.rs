@@ -75,7 +75,7 @@ impl Swarm {
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         let span = match mode {
-            Mode::Safety => Duration::from_secs(15),
+            Mode::Safety => Duration::from_secs(10),
             // Only to have a past: what is wrong afterwards matters.
             Mode::Liveness => Duration::from_secs(5),
         };
@@ -110,11 +110,11 @@ impl Swarm {
             quotas: rng.chance(1, 6),
             // In pieces of a few bytes neither would ever arrive.
             huge: config.limits.snapshot_chunk >= 4096 && rng.chance(1, 25),
-            crowd: if config.limits.snapshot_chunk >= 4096 && rng.chance(1, 1_000) { 100_000 } else { 0 },
+            crowd: if config.limits.snapshot_chunk >= 4096 && rng.chance(1, 2_000) { 100_000 } else { 0 },
             ..Workload::default()
         };
         // Nobody wants anything for minutes, rarely for hours.
-        let idle = match rng.below(1_000) {
+        let idle = match rng.below(3_000) {
             0 => Duration::from_secs(2 * 3_600),
             1..=10 => Duration::from_secs(600),
             _ => Duration::ZERO,

@@ -174,9 +174,9 @@ impl Ghost {
         self.committed.len()
     }
 
-    /// The transactions from the one of this index on, which counts from 0.
-    pub(crate) fn from_index(&self, index: usize) -> &[(Zxid, Bytes)] {
-        self.committed.get(index..).unwrap_or_default()
+    /// The transactions behind the first `count`.
+    pub(crate) fn behind_first(&self, count: usize) -> &[(Zxid, Bytes)] {
+        self.committed.get(count..).unwrap_or_default()
     }
 
     /// The last transaction up to `upto`.
@@ -196,8 +196,8 @@ impl Ghost {
         if done > self.last() {
             return Err(format!("its history begins at {done}, which was never committed"));
         }
-        let mut index = self.committed.partition_point(|(zxid, _)| *zxid <= done);
-        for (zxid, payload) in history.between(done, upto) {
+        let known = self.committed.partition_point(|(zxid, _)| *zxid <= done);
+        for (index, (zxid, payload)) in (known..).zip(history.between(done, upto)) {
             match self.committed.get(index) {
                 Some((expected, known)) if (*expected, known) == (zxid, payload) => {}
                 Some((expected, _)) if *expected == zxid => {
@@ -208,7 +208,6 @@ impl Ghost {
                 }
                 None => self.committed.push((zxid, payload.clone())),
             }
-            index += 1;
             done = zxid;
         }
         Ok(done)

@@ -46,7 +46,7 @@ pub(super) struct Plain {
     ordinal: u64,
 }
 
-/// What a transaction does that is none of the tree's nodes.
+/// Where in the sequence a transaction stands, whose it is, and when it was proposed.
 pub(super) struct At {
     pub(super) zxid: Zxid,
     pub(super) session: SessionId,
