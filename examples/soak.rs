@@ -276,6 +276,10 @@ fn main() -> ExitCode {
             });
         }
         while running.load(Ordering::Relaxed) > 0 {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "who looks at the line that shows how far it has come waits by the wall"
+            )]
             std::thread::sleep(Duration::from_millis(200));
             if let Ok(totals) = totals.lock()
                 && live

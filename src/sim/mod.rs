@@ -13,6 +13,10 @@
 //! [`Swarm`] draws whole worlds from a seed: ensemble, tiny limits, clients, and a [`Plan`] of faults. It demands safety
 //! while faults happen, then heals a majority, leaves the rest as broken as it is, and demands progress.
 //!
+//! What a seed draws is a [`Case`]: it can be written down, changed and run again. [`Shrink`] makes one that fails smaller for
+//! as long as it fails in the same way, and a [`Page`] shows a run to whoever has to understand it: one HTML file with lanes
+//! for servers and clients, messages as arrows, faults, commits, and what was violated.
+//!
 //! | file | holds |
 //! |---|---|
 //! | `executor`, `ready`, `clock` | tasks by actor, virtual time, machines' clocks |
