@@ -21,7 +21,7 @@ function fit(target, drawing) {
 }
 function layOut(rows) {
   top = AXIS + Math.max(1, rows) * TROUBLE + 16;
-  const weights = lanes.map((lane) => (lane.sort === 'client' ? 0.45 : 1));
+  const weights = lanes.map((lane) => (lane.sort !== 'client' ? 1 : shown.clients ? 0.45 : 0.22));
   const total = weights.reduce((sum, weight) => sum + weight, 0) || 1;
   const unit = Math.min(150, (height - top - 8) / total);
   let y = top;
@@ -36,13 +36,14 @@ let hiddenTroubles = 0;
 function packTroubles() {
   const rows = [];
   hiddenTroubles = 0;
+  const most = clamp(Math.floor((height * 0.3) / TROUBLE), 1, TROUBLE_ROWS);
   for (let index = 0; index < data.troubles.length; index++) {
     const trouble = data.troubles[index];
     const [from, to] = [trouble[0], trouble[1] < 0 ? T1 : trouble[1]];
     if (to < view.from || from > view.to) continue;
     const left = Math.max(x(from), LEFT), right = Math.max(x(to), left + 9);
     let row = rows.findIndex((row) => row[row.length - 1].right + 2 <= left);
-    if (row < 0 && rows.length < TROUBLE_ROWS) row = rows.push([]) - 1;
+    if (row < 0 && rows.length < most) row = rows.push([]) - 1;
     if (row < 0) hiddenTroubles++;
     else rows[row].push({ index, left, right, lasts: to > from });
   }

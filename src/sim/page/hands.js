@@ -57,11 +57,12 @@ function toFailure() {
   // The shortest span in which anything happened that leads there.
   const count = (list, from, time) => after(list, failedAt, time) - after(list, from - 1, time);
   const kept = messages.filter((message) => shown[groupOf[message[KIND]]]);
-  const spans = [2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6];
+  const spans = [1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6];
   const length = spans.find((length) => {
     const from = failedAt - length;
-    return count(kept, from, (message) => message[SENT]) + count(data.marks, from, (mark) => mark[1]) >= 12;
-  }) || (kept.length && failedAt - kept[kept.length - 1][SENT] < 2e5 ? 2e5 : 1e6);
+    const works = shown.disk ? count(data.works, from, (work) => work[1]) : 0;
+    return count(kept, from, (message) => message[SENT]) + count(data.marks, from, (mark) => mark[1]) + works >= 6;
+  }) || 1e6;
   look(failedAt - length, failedAt + length * 0.15);
   select(['failure', 0], failedAt);
 }
@@ -168,6 +169,7 @@ addEventListener('resize', () => { overviewBase = null; redraw(); });
 $('legend').ontoggle = () => redraw();
 
 takeTheme();
+$('legend').open = innerHeight >= 900;
 tellHead();
 tellFilters();
 tellLegend();

@@ -7,7 +7,7 @@ function drawOverview() {
   c.clearRect(0, 0, w, h);
   c.drawImage(overviewBase.image, 0, 0, w, h);
   const left = clamp(place(view.from), 0, w), right = clamp(place(view.to), 0, w);
-  c.fillStyle = theme === 'dark' ? '#0009' : '#fff9';
+  c.fillStyle = theme === 'dark' ? '#0007' : '#fff7';
   c.fillRect(0, 0, left, h);
   c.fillRect(right, 0, w - right, h);
   c.strokeStyle = colours.cursor;
