@@ -61,7 +61,7 @@ function toFailure() {
   const length = spans.find((length) => {
     const from = failedAt - length;
     const works = shown.disk ? count(data.works, from, (work) => work[1]) : 0;
-    return count(kept, from, (message) => message[SENT]) + count(data.marks, from, (mark) => mark[1]) + works >= 6;
+    return count(kept, from, (message) => message[SENT]) + count(data.marks, from, (mark) => mark[1]) + works >= 4;
   }) || 1e6;
   look(failedAt - length, failedAt + length * 0.15);
   select(['failure', 0], failedAt);
