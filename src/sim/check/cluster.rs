@@ -111,9 +111,14 @@ impl Cluster {
         let view = self.servers.entry(server).or_default();
         match seen {
             Seen::Recovered(recovered) => {
-                view.durable = History::recovered(recovered, &view.asked);
-                view.asked = view.durable.clone();
-                view.pending = None;
+                let nothing_pending = view.pending.take().is_none();
+                if nothing_pending && view.durable.matches(recovered) {
+                    view.durable.keep_snapshots(recovered);
+                    view.asked.keep_snapshots(recovered);
+                } else {
+                    view.durable = History::recovered(recovered, &view.asked);
+                    view.asked = view.durable.clone();
+                }
                 view.compared = Zxid::ZERO;
             }
             Seen::Writing(batch) => {
