@@ -9,20 +9,36 @@
 //! | `--jobs J` | how many worlds at once (1) |
 //! | `--span SECONDS` | how long faults happen in each world, in virtual time (10; 5 in liveness mode) |
 //! | `--verbose` | a line for every seed |
-//! | `--trace` | print every event; for one seed |
 //! | `--twice` | run every seed twice and compare the hashes |
 //! | `--all-points` | fail unless every point of coverage was reached |
+//! | `--trace` | write the page of every run; without `--seeds` there is one |
+//! | `--print` | print every event |
+//! | `--plan FILE` | run the case in this file instead of seeds |
+//! | `--from`, `--until` | the seconds of virtual time that pages show |
+//! | `--out FOLDER` | where pages and cases go (`target/soak`) |
+//! | `--shrink SECONDS` | how long a failure is shrunk, by the wall (120; 0 for not at all) |
 //!
 //! On a terminal a line shows how far it has come. It exits with 0 only if no seed failed.
+//!
+//! A failure is told with the command that runs it again. The first ones are shrunk, and the smallest case that fails in the
+//! same way is left in a file, with its page: one HTML file that shows what happened.
+
+#[path = "soak/evidence.rs"]
+mod evidence;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use quorate::sim::{Keep, Mode, Point, Swarm, SwarmReport};
+use evidence::{Evidence, moment, read_case};
+use quorate::sim::{Case, Keep, Mode, Point, Swarm, SwarmReport};
+
+/// How many failures are shrunk; of a hundred the same few are at fault.
+const SHRUNK: usize = 3;
 
 #[derive(Clone)]
 struct Options {
@@ -34,8 +50,11 @@ struct Options {
     span: Option<Duration>,
     verbose: bool,
     trace: bool,
+    print: bool,
     twice: bool,
     all_points: bool,
+    plan: Option<PathBuf>,
+    evidence: Evidence,
 }
 
 fn options() -> Result<Options, String> {
@@ -48,8 +67,11 @@ fn options() -> Result<Options, String> {
         span: None,
         verbose: false,
         trace: false,
+        print: false,
         twice: false,
         all_points: false,
+        plan: None,
+        evidence: Evidence::default(),
     };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
@@ -70,13 +92,19 @@ fn options() -> Result<Options, String> {
             "--span" => options.span = Some(Duration::from_secs_f64(number(value()?)?)),
             "--verbose" => options.verbose = true,
             "--trace" => options.trace = true,
+            "--print" => options.print = true,
+            "--plan" => options.plan = Some(value()?.into()),
+            "--out" => options.evidence.folder = value()?.into(),
+            "--from" => options.evidence.window.0 = moment(&value()?)?,
+            "--until" => options.evidence.window.1 = moment(&value()?)?,
+            "--shrink" => options.evidence.shrink = Duration::from_secs_f64(number(value()?)?),
             "--twice" => options.twice = true,
             "--all-points" => options.all_points = true,
             _ => return Err(format!("{flag} is no flag of this program")),
         }
     }
     if options.seeds.is_none() && options.minutes.is_none() {
-        options.seeds = Some(100);
+        options.seeds = Some(if options.trace || options.print || options.plan.is_some() { 1 } else { 100 });
     }
     Ok(options)
 }
@@ -208,7 +236,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let keep = if options.trace { Keep::Print } else { Keep::Nothing };
+    let planned = match options.plan.as_deref().map(read_case).transpose() {
+        Ok(planned) => planned,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let keep = if options.print { Keep::Print } else { Keep::Nothing };
     let swarm = Swarm { mode: options.mode, keep, ..Swarm::new(options.mode) };
     let swarm = Swarm { span: options.span.unwrap_or(swarm.span), ..swarm };
     #[expect(clippy::disallowed_methods, reason = "how long the program runs is measured by the wall")]
@@ -218,7 +253,7 @@ fn main() -> ExitCode {
     let running = AtomicU64::new(options.jobs);
     let stop = AtomicBool::new(false);
     let totals = Mutex::new(Totals::default());
-    let live = std::io::stderr().is_terminal() && !options.trace;
+    let live = std::io::stderr().is_terminal() && !options.print;
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
@@ -227,15 +262,24 @@ fn main() -> ExitCode {
                     if options.seeds.is_some_and(|seeds| index >= seeds) {
                         break;
                     }
-                    let report = swarm.run(options.first + index);
-                    let again = options.twice.then(|| swarm.run(report.seed).hash);
-                    let Ok(mut totals) = totals.lock() else { break };
-                    tell(&options, &report, again, &mut totals);
+                    let case = planned.clone().unwrap_or_else(|| swarm.case(options.first + index));
+                    let report = case.run(keep);
+                    let again = options.twice.then(|| case.run(keep).hash);
+                    let failed = {
+                        let Ok(mut totals) = totals.lock() else { break };
+                        tell(&options, &report, again, &mut totals);
+                        totals.failed.len()
+                    };
+                    leave_evidence(&options, &case, &report, failed);
                 }
                 running.fetch_sub(1, Ordering::Relaxed);
             });
         }
         while running.load(Ordering::Relaxed) > 0 {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "who looks at the line that shows how far it has come waits by the wall"
+            )]
             std::thread::sleep(Duration::from_millis(200));
             if let Ok(totals) = totals.lock()
                 && live
@@ -250,7 +294,10 @@ fn main() -> ExitCode {
         eprintln!();
     }
     let Ok(totals) = totals.into_inner() else { return ExitCode::FAILURE };
-    println!("{}", totals.table(&options, started.elapsed()));
+    // Of a run that is to be looked at, its page tells.
+    if !options.trace {
+        println!("{}", totals.table(&options, started.elapsed()));
+    }
     let missed = totals.missed();
     let uncovered = options.all_points && !missed.is_empty();
     if uncovered {
@@ -278,10 +325,30 @@ fn tell(options: &Options, report: &SwarmReport, again: Option<u64>, totals: &mu
     }
     if failed {
         totals.failed.push(report.seed);
-        let mode = if options.mode == Mode::Safety { "safety" } else { "liveness" };
-        println!(
-            "  again: cargo run --release --features sim --example soak -- --mode {mode} --seeds 1 --seed {} --trace",
-            report.seed
-        );
+    }
+}
+
+/// Says how to run a failure again, and leaves pages and cases where they are wanted.
+fn leave_evidence(options: &Options, case: &Case, report: &SwarmReport, failed: usize) {
+    let evidence = &options.evidence;
+    let (name, again) = match &options.plan {
+        Some(file) => evidence::of_file(file),
+        None => evidence::of_seed(case, options.span),
+    };
+    if report.failure.is_some() {
+        println!("  again:  {again}");
+    }
+    let told = match &report.failure {
+        _ if options.trace => {
+            evidence.page(&name, case, report, &again).map(|page| format!("  page:   {page}"))
+        }
+        Some(failure) if failed <= SHRUNK && !evidence.shrink.is_zero() => {
+            evidence.shrunk(&name, case, failure)
+        }
+        _ => return,
+    };
+    match told {
+        Ok(told) => println!("{told}"),
+        Err(error) => eprintln!("  no page: {error}"),
     }
 }

@@ -44,6 +44,16 @@ pub enum Outage {
     Slow(Duration),
 }
 
+impl Outage {
+    /// The server that it leaves it with.
+    pub(super) const fn server(self) -> Option<ServerId> {
+        match self {
+            Self::Leaf(only) | Self::HeardBy(only) => Some(only),
+            _ => None,
+        }
+    }
+}
+
 /// The state in which a world is left for good: a core that can make a quorum, and what is wrong with all others.
 ///
 /// Uniformly random faults always heal; what never heals finds other mistakes. (TigerBeetle's split of safety and liveness.)
@@ -58,6 +68,12 @@ pub struct Aftermath {
 }
 
 impl Aftermath {
+    /// A core in which each reaches each, and nothing new is wrong with the others.
+    #[must_use]
+    pub const fn healed(core: Vec<ServerId>) -> Self {
+        Self { core, shape: Shape::Clique, outages: Vec::new() }
+    }
+
     /// Draws one. A majority among `sound` is the core of a clique; in other shapes all voters are needed.
     pub(super) fn draw(rng: &mut SeededRng, topology: &Topology, sound: Vec<ServerId>) -> Self {
         let voters = &topology.voters;

@@ -10,7 +10,7 @@ impl World {
     /// Does something to the world.
     pub fn apply(&self, fault: Fault) {
         self.count_fault(fault.name());
-        self.note(Actor::World, "fault", &[], || format!("{fault:?}"));
+        self.note(Actor::World, "fault", &[], || fault.to_string());
         let network = self.network();
         match fault {
             Fault::Partition(a, b) => network.partition(a, b),

@@ -11,6 +11,7 @@ use super::check::{Checker, Seen};
 use super::coverage::{Coverage, Point};
 use super::leases::Leases;
 use super::oracle::Oracle;
+use super::wording::{happened, said};
 use super::{Actor, Executor, Trace};
 
 /// Looks on at one incarnation of a server, for the trace and for the checkers.
@@ -36,7 +37,7 @@ impl Observer for Eye {
     fn input(&self, now: Now, input: &Input) {
         match input {
             Input::Message { from, message } => {
-                self.note("hears", &[from.number()], || format!("S{from}: {message:?}"));
+                self.note("hears", &[from.number()], || format!("from S{from}: {}", said(message)));
             }
             Input::Persisted(id) => self.note("persisted", &[id.number()], || format!("{id:?}")),
             input => self.note("input", &[], || format!("{input:?}")),
@@ -50,9 +51,9 @@ impl Observer for Eye {
 
     fn output(&self, now: Now, output: &Output) {
         match output {
-            Output::Event(event) => self.note("event", &[], || format!("{event:?}")),
+            Output::Event(event) => self.note("event", &[], || happened(event)),
             Output::Send { to, message, .. } => {
-                self.note("says", &[to.number()], || format!("to S{to}: {message:?}"));
+                self.note("says", &[to.number()], || format!("to S{to}: {}", said(message)));
                 let seen = Seen::Says { to: *to, message };
                 self.checker.see(self.executor.now(), self.server, &seen);
             }
@@ -77,8 +78,14 @@ impl Observer for Eye {
     fn turn(&self, _now: Now, status: &Status) {
         self.note("turn", &[status.committed.as_u64(), status.applied.as_u64(), status.digest], || {
             format!(
-                "{:?} serving {} epoch {} logged {} committed {} applied {}",
-                status.role, status.serving, status.epoch, status.logged, status.committed, status.applied
+                "{:?} leader {:?} serving {} epoch {} logged {} committed {} applied {}",
+                status.role,
+                status.leader,
+                status.serving,
+                status.epoch,
+                status.logged,
+                status.committed,
+                status.applied
             )
         });
         let leads = status.role == Role::Leading && status.serving;

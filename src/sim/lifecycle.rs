@@ -102,6 +102,7 @@ impl World {
         }
         drop(state);
         drop(node);
+        self.note(Actor::Server(server), "down", &[], String::new);
         let inner = self.inner();
         inner.network.close(server);
         inner.executor().kill(Actor::Server(server));

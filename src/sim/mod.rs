@@ -13,6 +13,10 @@
 //! [`Swarm`] draws whole worlds from a seed: ensemble, tiny limits, clients, and a [`Plan`] of faults. It demands safety
 //! while faults happen, then heals a majority, leaves the rest as broken as it is, and demands progress.
 //!
+//! What a seed draws is a [`Case`]: it can be written down, changed and run again. [`Shrink`] makes one that fails smaller for
+//! as long as it fails in the same way, and a [`Page`] shows a run to whoever has to understand it: one HTML file with lanes
+//! for servers and clients, messages as arrows, faults, commits, and what was violated.
+//!
 //! | file | holds |
 //! |---|---|
 //! | `executor`, `ready`, `clock` | tasks by actor, virtual time, machines' clocks |
@@ -23,9 +27,11 @@
 //! | `aftermath`, `liveness` | what stays wrong for good, and what is demanded all the same |
 //! | `linear`, `registers` | whether what clients were told is linearizable, judged without knowing how the quorum works |
 //! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `leases`, `coverage`, `eye` | what must hold, and who looks |
-//! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
+//! | `trace`, `wording`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
+//! | `case`, `shrink`, `page` | a world written down, a failing one made smaller, and a run shown |
 
 mod aftermath;
+mod case;
 mod chaos;
 mod check;
 mod chronicle;
@@ -46,6 +52,7 @@ mod liveness;
 mod machine;
 mod network;
 mod oracle;
+mod page;
 mod plan;
 mod process;
 mod ready;
@@ -53,14 +60,17 @@ mod registers;
 mod runner;
 mod server;
 mod sessions;
+mod shrink;
 mod storage;
 mod swarm;
 mod trace;
 mod watch_oracle;
+mod wording;
 mod workload;
 mod world;
 
 pub use aftermath::{Aftermath, Outage, Shape};
+pub use case::{BadCase, Case};
 pub use clock::SimClock;
 pub use counters::WorldCounters;
 pub use coverage::Point;
@@ -71,11 +81,13 @@ pub use link::{Latency, LinkFaults, Rate};
 pub use machine::Files;
 pub use network::{Network, NetworkCounters, SimTransport};
 pub use oracle::OracleCounters;
+pub use page::Page;
 pub use plan::{FaultKind, Plan, Topology};
 pub use process::Process;
 pub use registers::RegisterCounters;
 pub use runner::{check, check_with, same_twice};
 pub use server::Server;
+pub use shrink::{Shrink, Shrunk};
 pub use swarm::{Mode, Swarm, SwarmReport};
 pub use trace::{Keep, Trace, TraceEvent};
 pub use workload::Workload;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::types::{SeededRng, ServerId, Time};
 
-use super::{Fault, Latency, LinkFaults, Rate};
+use super::{Fault, Latency, LinkFaults, Rate, WorldConfig};
 
 /// A family of faults that a [`Plan`] may draw.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -109,6 +109,18 @@ pub struct Topology {
     pub observers: Vec<ServerId>,
     /// How many clients there are; they are numbered from 0.
     pub clients: u64,
+}
+
+impl Topology {
+    /// Who there is in a world of this kind.
+    #[must_use]
+    pub fn of(config: &WorldConfig, clients: u64) -> Self {
+        Self {
+            voters: (1..=config.voters).map(ServerId::new).collect(),
+            observers: (config.voters + 1..=config.voters + config.observers).map(ServerId::new).collect(),
+            clients,
+        }
+    }
 }
 
 /// What happens to a world and when: drawn as a whole from a seed, and independent of what the world does, so

@@ -71,13 +71,17 @@ impl Storage for SimStorage {
         self.formed.store(true, Ordering::Relaxed);
         self.pass(after).await;
         self.note("recovered", &[recovered.tip().as_u64(), recovered.log.len() as u64], || {
+            let snapshot =
+                recovered.snapshot.map_or("no snapshot".to_owned(), |zxid| format!("a snapshot at {zxid}"));
+            let standing = match &recovered.standing {
+                Standing::Whole => String::new(),
+                Standing::Suspect(why) => format!("; suspect: {why}"),
+            };
             format!(
-                "epochs {}/{} snapshot {:?} tip {} {:?}",
+                "epoch {} promised, history of epoch {} up to {}, {snapshot}{standing}",
                 recovered.accepted_epoch,
                 recovered.current_epoch,
-                recovered.snapshot,
                 recovered.tip(),
-                recovered.standing
             )
         });
         let confirmed = self.checker.with_cluster(|cluster| {

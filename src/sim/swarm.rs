@@ -6,8 +6,8 @@ use crate::types::{SeededRng, ServerId, Time};
 
 use super::disk::Loss;
 use super::{
-    Aftermath, Failure, FaultKind, Files, JoinHandle, Keep, Latency, Plan, RegisterCounters, Shape, Topology,
-    TraceEvent, Workload, World, WorldConfig, WorldCounters,
+    Aftermath, Case, Failure, FaultKind, Files, JoinHandle, Keep, Latency, Plan, RegisterCounters, Shape,
+    Topology, TraceEvent, Workload, World, WorldConfig, WorldCounters,
 };
 
 /// How long a healed quorum may take, in virtual time, to elect a leader, commit a write and become level.
@@ -85,20 +85,21 @@ impl Swarm {
     /// Runs one seed.
     #[must_use]
     pub fn run(&self, seed: u64) -> SwarmReport {
+        self.case(seed).run(self.keep)
+    }
+
+    /// The world that a seed draws.
+    #[must_use]
+    pub fn case(&self, seed: u64) -> Case {
         let mut rng = SeededRng::from_number(seed ^ 0x5377_6172_6d00_0000);
-        let config = WorldConfig { keep: self.keep, ..draw_config(&mut rng) };
+        let config = draw_config(&mut rng);
         let clients = 1 + rng.below(4);
-        let topology = Topology {
-            voters: (1..=config.voters).map(ServerId::new).collect(),
-            observers: (config.voters + 1..=config.voters + config.observers).map(ServerId::new).collect(),
-            clients,
-        };
+        let topology = Topology::of(&config, clients);
         let start = Time::from_millis(rng.below(2_000));
-        let end = start + self.span;
-        let plan = Plan::draw(&mut rng, &topology, &self.kinds, start, end);
+        let until = start + self.span;
+        let plan = Plan::draw(&mut rng, &topology, &self.kinds, start, until);
         // A disk that may have lost what was acknowledged must not be needed for a quorum.
         let sound = topology.voters.iter().copied().filter(|server| !plan.victims.contains(server)).collect();
-        let servers = (config.voters, config.observers);
         let longest = if rng.chance(1, 16) { 10 } else { 7 };
         let workload = Workload {
             pause: Duration::from_millis(5 << rng.below(7)),
@@ -110,6 +111,7 @@ impl Swarm {
             // In pieces of a few bytes neither would ever arrive.
             huge: config.limits.snapshot_chunk >= 4096 && rng.chance(1, 25),
             crowd: if config.limits.snapshot_chunk >= 4096 && rng.chance(1, 2_000) { 100_000 } else { 0 },
+            ..Workload::default()
         };
         // Nobody wants anything for minutes, rarely for hours.
         let idle = match rng.below(3_000) {
@@ -117,26 +119,50 @@ impl Swarm {
             1..=10 => Duration::from_secs(600),
             _ => Duration::ZERO,
         };
-        let world = World::with(seed, config);
-        world.schedule(&plan);
-        let working = workload.start(&world, clients, end + WORK_GOES_ON);
-        let (outcome, aftermath) = match self.mode {
-            Mode::Safety => {
-                let core = draw_core(&mut rng, &topology, sound);
-                (world.run(safety(&world, end, &core, idle)), None)
-            }
-            Mode::Liveness => {
-                let aftermath = Aftermath::draw(&mut rng, &topology, sound);
-                (world.run(liveness(&world, end, &aftermath, working)), Some(aftermath))
-            }
+        let aftermath = match self.mode {
+            Mode::Safety => Aftermath::healed(draw_core(&mut rng, &topology, sound)),
+            Mode::Liveness => Aftermath::draw(&mut rng, &topology, sound),
+        };
+        Case {
+            seed,
+            mode: self.mode,
+            config,
+            clients,
+            workload,
+            plan,
+            until,
+            work_until: until + WORK_GOES_ON,
+            aftermath,
+            lively: LIVELY,
+            idle,
+        }
+    }
+}
+
+impl Case {
+    /// Runs it: its faults while its clients work, and then what its mode demands.
+    #[must_use]
+    pub fn run(&self, keep: Keep) -> SwarmReport {
+        self.run_watched(keep, |_| {})
+    }
+
+    /// As [`run`](Self::run), in a world that was first shown to `prepare`.
+    pub(super) fn run_watched(&self, keep: Keep, prepare: impl FnOnce(&World)) -> SwarmReport {
+        let world = World::with(self.seed, WorldConfig { keep, ..self.config.clone() });
+        prepare(&world);
+        world.schedule(&self.plan);
+        let working = self.workload.start(&world, self.clients, self.work_until);
+        let outcome = match self.mode {
+            Mode::Safety => world.run(self.safety(&world)),
+            Mode::Liveness => world.run(self.liveness(&world, working)),
         };
         let judged = outcome.and_then(|lively| lively).and_then(|()| world.judge_registers());
         let report = SwarmReport {
-            seed,
+            seed: self.seed,
             hash: world.trace_hash(),
-            servers,
-            kinds: plan.kinds,
-            aftermath,
+            servers: (self.config.voters, self.config.observers),
+            kinds: self.plan.kinds.clone(),
+            aftermath: (self.mode == Mode::Liveness).then(|| self.aftermath.clone()),
             lasted: world.now().since(Time::ZERO),
             counters: world.counters(),
             registers: *judged.as_ref().unwrap_or(&RegisterCounters::default()),
@@ -146,36 +172,32 @@ impl Swarm {
         world.end();
         report
     }
-}
 
-/// Faults until `end`; then a majority is healed, all else stays as broken as it is, and the majority must come to life.
-async fn safety(world: &World, end: Time, core: &[ServerId], idle: Duration) -> Result<(), Failure> {
-    world.sleep_until(end).await;
-    world.heal(core);
-    world.demand_progress(core, LIVELY).await?;
-    if idle.is_zero() {
-        return Ok(());
+    /// Faults; then a majority is healed, all else stays as broken as it is, and the majority must come to life.
+    async fn safety(&self, world: &World) -> Result<(), Failure> {
+        world.sleep_until(self.until).await;
+        world.heal(&self.aftermath.core);
+        world.demand_progress(&self.aftermath.core, self.lively).await?;
+        if self.idle.is_zero() {
+            return Ok(());
+        }
+        world.sleep(self.idle).await;
+        world.demand_progress(&self.aftermath.core, self.lively).await
     }
-    world.sleep(idle).await;
-    world.demand_progress(core, LIVELY).await
-}
 
-/// Faults until `end`; then a core is healed, all else is broken for good, and the core owes all that it can owe.
-async fn liveness(
-    world: &World,
-    end: Time,
-    aftermath: &Aftermath,
-    working: Vec<JoinHandle<()>>,
-) -> Result<(), Failure> {
-    world.sleep_until(end).await;
-    world.heal(&aftermath.core);
-    if aftermath.shape != Shape::Clique {
-        // Who alone reaches a quorum must know all that was acknowledged: that a leader can be elected whose history is not the
-        // newest, nobody promises. (SCN-35)
-        world.demand_progress(&aftermath.core, LIVELY).await?;
+    /// Faults; then a core is healed, all else is broken for good, and the core owes all that it can owe.
+    async fn liveness(&self, world: &World, working: Vec<JoinHandle<()>>) -> Result<(), Failure> {
+        let aftermath = &self.aftermath;
+        world.sleep_until(self.until).await;
+        world.heal(&aftermath.core);
+        if aftermath.shape != Shape::Clique {
+            // Who alone reaches a quorum must know all that was acknowledged: that a leader can be elected whose history is not the
+            // newest, nobody promises. (SCN-35)
+            world.demand_progress(&aftermath.core, self.lively).await?;
+        }
+        aftermath.inflict(world);
+        world.demand_liveness(&aftermath.core, working, self.lively).await
     }
-    aftermath.inflict(world);
-    world.demand_liveness(&aftermath.core, working, LIVELY).await
 }
 
 /// A majority of the voters, drawn from those that can be healed: with whatever disks they have.

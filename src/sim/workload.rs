@@ -20,7 +20,7 @@ use super::{Failure, JoinHandle, Process, World};
 /// Random clients that do everything that clients can do, on few paths so that they meet. What they are told is
 /// judged by the world's oracle; here only what a client alone can judge is: that its conditional writes are executed
 /// exactly once, and that a linearizable read shows all that anybody had seen before.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Workload {
     /// How long each client waits between two steps, at most.
     pub pause: Duration,
@@ -30,6 +30,8 @@ pub struct Workload {
     pub pipeline: u64,
     /// The largest data of a node, in bytes.
     pub data_len: u64,
+    /// How many steps each client takes in all.
+    pub steps: u64,
     /// How many of a hundred steps use nodes of which every operation is recorded, for the check of linearizability.
     pub registers: u64,
     /// Whether quotas are set, and met.
@@ -47,6 +49,7 @@ impl Default for Workload {
             session_timeout: Duration::from_secs(4),
             pipeline: 20,
             data_len: 200,
+            steps: u64::MAX,
             registers: 0,
             quotas: false,
             huge: false,
@@ -101,7 +104,7 @@ struct Kept {
 
 impl Worker {
     async fn work(mut self) {
-        while self.now().is_some_and(|now| now < self.until) {
+        while self.now().is_some_and(|now| now < self.until) && self.options.steps > 0 {
             let Some(world) = self.weak.upgrade() else { return };
             let pause = Duration::from_millis(self.rng.below(200));
             let mut options = world.client_options();
@@ -135,9 +138,10 @@ impl Worker {
         }
         let steps = 1 + self.rng.below(200);
         for _ in 0..steps {
-            if self.now().is_none_or(|now| now >= self.until) {
+            if self.now().is_none_or(|now| now >= self.until) || self.options.steps == 0 {
                 break;
             }
+            self.options.steps -= 1;
             self.step(client, &own, &mut kept).await?;
             let micros = u64::try_from(self.options.pause.as_micros()).unwrap_or(u64::MAX);
             let pause = self.rng.below(micros.max(1)) >> self.rng.below(12);

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// How a world is built.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WorldConfig {
     /// How many servers vote; they are numbered from 1.
     pub voters: u64,

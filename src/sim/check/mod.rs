@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::types::{ServerId, Time};
 
-use cluster::Kind;
-pub(crate) use cluster::{Cluster, Ghost, Seen};
-use invariant::Invariant;
+pub(crate) use cluster::{Cluster, Ghost, Kind, Seen};
+pub(crate) use invariant::Invariant;
+#[cfg(test)]
+pub(crate) use invariant::all as invariants;
 
 use super::Failure;
 
@@ -45,6 +46,19 @@ impl Checker {
         });
         let state = State { cluster, invariants, heeding: heeding.into(), failure: None, checks: 0 };
         Self { state: Arc::new(Mutex::new(state)), failed: Arc::default() }
+    }
+
+    /// Watches over one more invariant.
+    #[cfg(test)]
+    pub(crate) fn plant(&self, invariant: Box<dyn Invariant>) {
+        let mut state = self.lock();
+        let place = state.invariants.len();
+        for (kind, heeding) in Kind::ALL.into_iter().zip(&mut state.heeding) {
+            if invariant.heeds(kind) {
+                heeding.push(place);
+            }
+        }
+        state.invariants.push(invariant);
     }
 
     /// Something was seen at a server.
