@@ -21,6 +21,7 @@
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
 //! | `check`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
+//! | `model` | not a simulation: every behaviour of the election, and of ZAB, within small bounds |
 //! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 
 mod chaos;
@@ -36,6 +37,7 @@ mod fault;
 mod lifecycle;
 mod link;
 mod machine;
+pub mod model;
 mod network;
 mod oracle;
 mod plan;

@@ -1,0 +1,580 @@
+use std::collections::BTreeMap;
+
+use hashbrown::HashSet;
+
+use crate::types::{Epoch, Lane, LogEntry, Zxid};
+use crate::zab::Role;
+
+use super::intern::{Interner, fingerprint};
+use super::replica::{Input, Replica, Replicas, ZabFlaw};
+use super::search::{Broken, Model, ModelReport, search};
+
+/// The bounds within which every behaviour of ZAB is seen.
+///
+/// The servers are the production [`Zab`](crate::zab::Zab), each over a disk that is strict about what it is asked to write.
+/// Elections are no part of it: any server without a role may at any moment be told that it was elected, and any other
+/// to follow it, so whatever an election could do is covered. Messages of one lane of a link arrive in order; lanes,
+/// links, disks and servers run at any speed. A crash leaves on the disk any part of what was on its way to it.
+///
+/// Which server is elected first and which follows first makes no difference: all states that are equal but for
+/// the servers' numbers are seen once, by letting those be servers 1 and 2.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ZabBounds {
+    /// How many servers there are; a majority decides.
+    pub servers: u64,
+    /// How often a server may be elected.
+    pub leads: u32,
+    /// How often a server may be told to follow.
+    pub follows: u32,
+    /// How many transactions may be proposed.
+    pub proposals: u32,
+    /// How many processes may crash. They may start again at any time.
+    pub crashes: u32,
+    /// How often a server may be cut off from all others, which loses what is under way. It may be mended at any time.
+    pub partitions: u32,
+    /// How often a server may give up its role though it has no reason to. It may always when what it needs has gone.
+    pub impatience: u32,
+    /// How many other deadlines may come: heartbeats of leaders, new tries to join.
+    pub ticks: u32,
+    /// How many messages may be lost, beside those that a partition or a crash loses.
+    pub losses: u32,
+    /// How many messages may arrive twice.
+    pub repeats: u32,
+    /// Something wrong with the servers, to see that it is found.
+    pub flaw: Option<ZabFlaw>,
+    /// The search ends incomplete at so many states.
+    pub limit: u64,
+}
+
+impl ZabBounds {
+    /// So many servers, one of which is elected once and followed by all others. No transactions, no faults.
+    #[must_use]
+    pub fn new(servers: u64) -> Self {
+        Self {
+            servers,
+            leads: 1,
+            follows: u32::try_from(servers.saturating_sub(1)).unwrap_or(u32::MAX),
+            proposals: 0,
+            crashes: 0,
+            partitions: 0,
+            impatience: 0,
+            ticks: 0,
+            losses: 0,
+            repeats: 0,
+            flaw: None,
+            limit: u64::MAX,
+        }
+    }
+
+    /// Sees every behaviour within the bounds, and judges every state of each:
+    ///
+    /// - *Agreement*: what two servers apply at one position is the same transaction, and one that was proposed;
+    /// - *CommittedIsDurable*: what was ever applied anywhere is for ever on the disks of a quorum;
+    /// - *LogsAgree*: disks that hold one position hold the same up to it;
+    /// - *OneLeaderPerEpoch*: no two servers are ever established in one epoch;
+    /// - *LeadersAreComplete*: an established leader has applied all that was ever applied;
+    /// - *EpochsFollowHistory*: a disk that says it is complete for an epoch holds what that epoch began with;
+    /// - *AcknowledgedIsDurable*: what a server says of its disk is on its disk when it says so;
+    /// - *AppliedIsDurable*: what a server applies is on its own disk;
+    /// - *VotesAreHonest*: what a server may say of itself in an election is what it would say after a restart;
+    /// - *StepsFit*: nothing is asked of a disk that does not fit what is on it;
+    /// - *NobodyIsAccused*: no server, all being correct, finds that another misbehaves;
+    /// - *RolesEnd*, *DeadlinesLieAhead*: who hears nothing gives up, and a deadline that came does not stay;
+    /// - *RecoveryEnds*: from every state, once all faults end and the best is elected, all servers come to one history.
+    pub fn check(&self) -> ModelReport {
+        let mut model = ZabModel::new(self);
+        search(&mut model, self.limit)
+    }
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Take(usize, Input),
+    /// The next message of a queue arrives.
+    Arrive(usize),
+    /// It arrives, and will again.
+    Repeat(usize),
+    /// It is lost.
+    Lose(usize),
+    /// A server is cut off.
+    Cut(usize),
+    Mend,
+}
+
+/// What nobody knows and must be so.
+#[derive(Clone, Hash, Default)]
+struct Ghost {
+    /// What was ever applied anywhere, in order.
+    committed: Vec<LogEntry>,
+    proposed: BTreeMap<Zxid, LogEntry>,
+    leaders: BTreeMap<Epoch, u64>,
+    /// The history that each epoch began with.
+    initial: BTreeMap<Epoch, Vec<LogEntry>>,
+}
+
+struct ZabModel<'a> {
+    bounds: &'a ZabBounds,
+    replicas: Replicas,
+    ghosts: Interner<Ghost>,
+    queues: Interner<Vec<u32>>,
+    /// From, to and lane of each queue of messages.
+    lines: Vec<(u64, u64, Lane)>,
+    /// What the servers and queues were in states from which recovery is known to end.
+    recovering: HashSet<u128>,
+}
+
+/// The places of a state's numbers: servers, then these, then queues.
+const GHOST: usize = 0;
+const CUT: usize = 1;
+const LEADS: usize = 2;
+const FOLLOWS: usize = 3;
+const PROPOSALS: usize = 4;
+const CRASHES: usize = 5;
+const PARTITIONS: usize = 6;
+const IMPATIENCE: usize = 7;
+const TICKS: usize = 8;
+const LOSSES: usize = 9;
+const REPEATS: usize = 10;
+const COUNTERS: usize = 11;
+
+/// How many steps a recovery may take.
+const PATIENCE: usize = 5_000;
+
+impl<'a> ZabModel<'a> {
+    fn new(bounds: &'a ZabBounds) -> Self {
+        let servers = 1..=bounds.servers;
+        let pairs = servers.clone().flat_map(|from| servers.clone().map(move |to| (from, to)));
+        let lines = pairs.filter(|(from, to)| from != to);
+        let lines = lines.flat_map(|(from, to)| [(from, to, Lane::Urgent), (from, to, Lane::Bulk)]);
+        Self {
+            bounds,
+            replicas: Replicas::new(bounds.servers, bounds.flaw),
+            ghosts: Interner::new(),
+            queues: Interner::new(),
+            lines: lines.collect(),
+            recovering: HashSet::new(),
+        }
+    }
+
+    fn servers(&self) -> usize {
+        usize::try_from(self.bounds.servers).unwrap_or_default()
+    }
+
+    fn counter(&self, state: &[u32], counter: usize) -> u32 {
+        get(state, self.servers() + counter)
+    }
+
+    /// Takes one off a counter; none is left of what the bounds did not give, and of what heals.
+    fn spend(&self, state: &mut [u32], counter: usize) {
+        let left = self.counter(state, counter).saturating_sub(1);
+        set(state, self.servers() + counter, left);
+    }
+
+    fn queue(&self, state: &[u32], line: usize) -> Vec<u32> {
+        self.queues.value(get(state, self.servers() + COUNTERS + line)).as_ref().clone()
+    }
+
+    fn set_queue(&mut self, state: &mut [u32], line: usize, queue: Vec<u32>) {
+        let place = self.servers() + COUNTERS + line;
+        set(state, place, self.queues.number(queue));
+    }
+
+    fn replica(&self, state: &[u32], server: usize) -> std::sync::Arc<Replica> {
+        self.replicas.state(get(state, server))
+    }
+
+    fn is_cut(&self, state: &[u32], one: u64, other: u64) -> bool {
+        let cut = u64::from(self.counter(state, CUT));
+        cut == one || cut == other
+    }
+
+    /// Lets a server take a step, and looks after what comes of it.
+    fn step(&mut self, state: &mut [u32], server: usize, input: Input) -> Result<(), Broken> {
+        let before = self.replica(state, server);
+        let step = self.replicas.step(get(state, server), input);
+        if let Some(broken) = &step.broken {
+            return Err(broken.clone());
+        }
+        set(state, server, step.next);
+        let sid = server as u64 + 1;
+        for (to, lane, message) in &step.sends {
+            if self.is_cut(state, sid, *to) {
+                continue;
+            }
+            if let Some(line) = self.lines.iter().position(|line| *line == (sid, *to, *lane)) {
+                let mut queue = self.queue(state, line);
+                queue.push(*message);
+                self.set_queue(state, line, queue);
+            }
+        }
+        let after = self.replica(state, server);
+        let place = self.servers() + GHOST;
+        let news = step.proposed.is_some()
+            || step.begins.is_some()
+            || step.established.is_some()
+            || step.entered.is_some()
+            || !step.applied.is_empty();
+        if news {
+            let mut ghost = self.ghosts.value(get(state, place)).as_ref().clone();
+            if let Some(entry) = &step.proposed
+                && ghost.proposed.insert(entry.zxid, entry.clone()).is_some()
+            {
+                return Err(Broken::new("Agreement", format!("{} is proposed twice", entry.zxid)));
+            }
+            if let Some(epoch) = step.begins {
+                ghost.initial.entry(epoch).or_insert_with(|| after.log.clone());
+            }
+            for (index, entry) in &step.applied {
+                ghost.apply(sid, *index, entry)?;
+            }
+            if let Some(epoch) = step.established {
+                ghost.establish(sid, epoch, &after)?;
+            }
+            if let Some(epoch) = step.entered {
+                ghost.enter(sid, epoch, &after)?;
+            }
+            set(state, place, self.ghosts.number(ghost));
+        }
+        if news || before.log != after.log {
+            self.judge_disks(state)?;
+        }
+        Ok(())
+    }
+
+    fn judge_disks(&self, state: &[u32]) -> Result<(), Broken> {
+        let ghost = self.ghosts.value(self.counter(state, GHOST));
+        let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
+        for (index, entry) in ghost.committed.iter().enumerate() {
+            let holders = replicas.iter().filter(|replica| replica.log.get(index) == Some(entry)).count();
+            if holders <= replicas.len() / 2 {
+                let what = format!("{} is applied and on {holders} disks only", entry.zxid);
+                return Err(Broken::new("CommittedIsDurable", what));
+            }
+        }
+        for (number, one) in replicas.iter().enumerate() {
+            for other in replicas.iter().skip(number + 1) {
+                let shared = one.log.iter().rposition(|entry| other.log.iter().any(|e| e.zxid == entry.zxid));
+                let Some(shared) = shared else { continue };
+                if one.log.get(..=shared) != other.log.get(..=shared) {
+                    let what = format!("{:?} and {:?}", one.log, other.log);
+                    return Err(Broken::new("LogsAgree", what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a server has lost what its role rests on, so that its patience may end.
+    fn is_deserted(&self, state: &[u32], server: usize) -> bool {
+        let sid = server as u64 + 1;
+        let replica = self.replica(state, server);
+        match replica.role() {
+            Role::Idle => false,
+            Role::Leader => {
+                let followers = (0..self.servers()).filter(|other| {
+                    let follower = self.replica(state, *other);
+                    let follows = *other != server && follower.leader() == Some(sid);
+                    follows && !self.is_cut(state, sid, *other as u64 + 1)
+                });
+                followers.count() + 1 <= self.servers() / 2
+            }
+            Role::Follower | Role::Observer => {
+                let Some(leader) = replica.leader() else { return false };
+                let leads = usize::try_from(leader - 1)
+                    .is_ok_and(|leader| self.replica(state, leader).role() == Role::Leader);
+                !leads || self.is_cut(state, sid, leader)
+            }
+        }
+    }
+
+    fn arrive(&mut self, state: &mut [u32], line: usize, again: bool) -> Result<(), Broken> {
+        let Some((from, to, _)) = self.lines.get(line).copied() else { return Ok(()) };
+        let mut queue = self.queue(state, line);
+        let Some(message) = queue.first().copied() else { return Ok(()) };
+        if !again {
+            queue.remove(0);
+            self.set_queue(state, line, queue);
+        }
+        let server = usize::try_from(to - 1).unwrap_or_default();
+        self.step(state, server, Input::Arrive { from, message })
+    }
+
+    /// Whether one leads, all others are level with it, and nothing is under way.
+    fn is_level(&self, state: &[u32]) -> bool {
+        let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
+        let established = |replica: &Replica| replica.zab.as_ref().is_some_and(|zab| zab.is_established());
+        let synced = |replica: &Replica| replica.zab.as_ref().is_some_and(|zab| zab.is_synced());
+        let Some(leader) = replicas.iter().find(|replica| established(replica)) else { return false };
+        let quiet = (0..self.lines.len()).all(|line| self.queue(state, line).is_empty());
+        let level = |replica: &Replica| {
+            let follows = replica.leader() == leader.leader() && (established(replica) || synced(replica));
+            let same = replica.log == leader.log && replica.applied == leader.log.len();
+            follows && same && replica.writes() == 0
+        };
+        quiet && replicas.iter().all(|replica| level(replica))
+    }
+
+    /// What a world does whose faults are over: it mends, starts, delivers and writes; roles that lead nowhere end; the best is
+    /// elected, and followed.
+    fn calm_step(&mut self, state: &mut [u32]) -> Result<(), Broken> {
+        let cut = self.servers() + CUT;
+        set(state, cut, 0);
+        let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
+        if let Some(down) = replicas.iter().position(|replica| !replica.is_up()) {
+            return self.step(state, down, Input::Boot);
+        }
+        if let Some(line) = (0..self.lines.len()).find(|line| !self.queue(state, *line).is_empty()) {
+            return self.arrive(state, line, false);
+        }
+        if let Some(writing) = replicas.iter().position(|replica| replica.writes() > 0) {
+            return self.step(state, writing, Input::Persisted);
+        }
+        let leaders = replicas.iter().filter(|replica| replica.role() == Role::Leader);
+        let leaders: Vec<_> = leaders.filter_map(|replica| replica.leader()).collect();
+        if let [leader] = leaders.as_slice() {
+            if let Some(free) = replicas.iter().position(|replica| replica.role() == Role::Idle) {
+                return self.step(state, free, Input::Follow(*leader));
+            }
+            let strays = |replica: &Replica| replica.leader() != Some(*leader);
+            if let Some(stray) = replicas.iter().position(|replica| strays(replica)) {
+                return self.step(state, stray, Input::TimeOut);
+            }
+            let retries = |replica: &Replica| replica.role() == Role::Follower && replica.retries();
+            if let Some(trying) = replicas.iter().position(|replica| retries(replica)) {
+                return self.step(state, trying, Input::Tick);
+            }
+        }
+        if let Some(busy) = replicas.iter().position(|replica| replica.role() != Role::Idle) {
+            return self.step(state, busy, Input::TimeOut);
+        }
+        let best = (0..replicas.len()).max_by_key(|server| {
+            replicas.get(*server).map(|replica| (replica.current, replica.tip(), *server))
+        });
+        self.step(state, best.unwrap_or_default(), Input::Lead)
+    }
+
+    /// What counts for the question whether recovery ends: neither what was counted nor what nobody knows.
+    fn essence(&self, state: &[u32]) -> u128 {
+        let (servers, rest) = state.split_at(self.servers().min(state.len()));
+        fingerprint(&(servers, rest.get(COUNTERS..)))
+    }
+}
+
+impl Ghost {
+    fn apply(&mut self, server: u64, index: usize, entry: &LogEntry) -> Result<(), Broken> {
+        let wrong = match self.committed.get(index) {
+            Some(known) => known != entry,
+            None => index != self.committed.len() || self.proposed.get(&entry.zxid) != Some(entry),
+        };
+        if wrong {
+            let what = format!("S{server} applies {entry:?} as number {index} of {:?}", self.committed);
+            return Err(Broken::new("Agreement", what));
+        }
+        if index == self.committed.len() {
+            self.committed.push(entry.clone());
+        }
+        Ok(())
+    }
+
+    fn establish(&mut self, server: u64, epoch: Epoch, replica: &Replica) -> Result<(), Broken> {
+        if let Some(other) = self.leaders.insert(epoch, server) {
+            let what = format!("S{other} and S{server} are established in epoch {epoch}");
+            return Err(Broken::new("OneLeaderPerEpoch", what));
+        }
+        let complete = replica.applied >= self.committed.len() && replica.log.starts_with(&self.committed);
+        let what = || format!("S{server} lacks something of {:?}", self.committed);
+        if complete { Ok(()) } else { Err(Broken::new("LeadersAreComplete", what())) }
+    }
+
+    fn enter(&self, server: u64, epoch: Epoch, replica: &Replica) -> Result<(), Broken> {
+        let complete =
+            self.initial.get(&epoch).is_some_and(|initial| replica.log.starts_with(initial));
+        let what = || format!("S{server}'s disk enters epoch {epoch} with {:?}", replica.log);
+        if complete { Ok(()) } else { Err(Broken::new("EpochsFollowHistory", what())) }
+    }
+}
+
+impl Model for ZabModel<'_> {
+    type Event = Event;
+
+    fn initial(&mut self) -> Vec<u32> {
+        let bounds = self.bounds;
+        let empty = self.queues.number(Vec::new());
+        let mut state: Vec<_> = (1..=bounds.servers).map(|server| self.replicas.unborn(server)).collect();
+        state.extend([self.ghosts.number(Ghost::default()), 0, bounds.leads, bounds.follows]);
+        state.extend([bounds.proposals, bounds.crashes, bounds.partitions, bounds.impatience]);
+        state.extend([bounds.ticks, bounds.losses, bounds.repeats]);
+        state.resize(state.len() + self.lines.len(), empty);
+        for server in 0..self.servers() {
+            // A process that starts on an empty disk does nothing that could be wrong.
+            let _ = self.step(&mut state, server, Input::Boot);
+        }
+        state
+    }
+
+    fn events(&mut self, state: &[u32], into: &mut Vec<Event>) {
+        let has = |counter| self.counter(state, counter) > 0;
+        for server in 0..self.servers() {
+            let sid = server as u64 + 1;
+            let replica = self.replica(state, server);
+            let take = |input| Event::Take(server, input);
+            if !replica.is_up() {
+                into.push(take(Input::Boot));
+                continue;
+            }
+            if has(CRASHES) {
+                into.extend((0..=replica.writes()).map(|kept| take(Input::Crash { kept })));
+            }
+            if replica.writes() > 0 {
+                into.push(take(Input::Persisted));
+            }
+            if replica.is_free() {
+                let first = self.counter(state, LEADS) == self.bounds.leads;
+                if has(LEADS) && (!first || sid == 1) {
+                    into.push(take(Input::Lead));
+                }
+                let first = self.counter(state, FOLLOWS) == self.bounds.follows;
+                for leader in (1..=self.bounds.servers).filter(|leader| *leader != sid) {
+                    let other = usize::try_from(leader - 1).unwrap_or_default();
+                    let leads = self.replica(state, other).role() == Role::Leader;
+                    if has(FOLLOWS) && leads && !self.is_cut(state, sid, leader) && (!first || sid == 2) {
+                        into.push(take(Input::Follow(leader)));
+                    }
+                }
+            }
+            if has(PROPOSALS) && replica.zab.as_ref().is_some_and(|zab| zab.next_zxid().is_some()) {
+                into.push(take(Input::Propose(self.counter(state, PROPOSALS))));
+            }
+            if replica.role() != Role::Idle {
+                if has(IMPATIENCE) || self.is_deserted(state, server) {
+                    into.push(take(Input::TimeOut));
+                }
+                if has(TICKS) && (replica.role() == Role::Leader || replica.retries()) {
+                    into.push(take(Input::Tick));
+                }
+            }
+            if has(PARTITIONS) && self.counter(state, CUT) == 0 {
+                into.push(Event::Cut(server));
+            }
+        }
+        if self.counter(state, CUT) != 0 {
+            into.push(Event::Mend);
+        }
+        for line in 0..self.lines.len() {
+            if self.queue(state, line).is_empty() {
+                continue;
+            }
+            into.push(Event::Arrive(line));
+            if has(REPEATS) {
+                into.push(Event::Repeat(line));
+            }
+            if has(LOSSES) {
+                into.push(Event::Lose(line));
+            }
+        }
+    }
+
+    fn next(&mut self, state: &[u32], event: Event) -> Result<Vec<u32>, Broken> {
+        let mut next = state.to_vec();
+        match event {
+            Event::Take(server, input) => {
+                match input {
+                    Input::Lead => self.spend(&mut next, LEADS),
+                    Input::Follow(_) => self.spend(&mut next, FOLLOWS),
+                    Input::Propose(_) => self.spend(&mut next, PROPOSALS),
+                    Input::Crash { .. } => self.spend(&mut next, CRASHES),
+                    Input::Tick => self.spend(&mut next, TICKS),
+                    Input::TimeOut if !self.is_deserted(state, server) => self.spend(&mut next, IMPATIENCE),
+                    _ => {}
+                }
+                if matches!(input, Input::Crash { .. }) {
+                    self.lose_all(&mut next, |_, to| to == server as u64 + 1);
+                }
+                self.step(&mut next, server, input)?;
+            }
+            Event::Arrive(line) => self.arrive(&mut next, line, false)?,
+            Event::Repeat(line) => {
+                self.spend(&mut next, REPEATS);
+                self.arrive(&mut next, line, true)?;
+            }
+            Event::Lose(line) => {
+                self.spend(&mut next, LOSSES);
+                let mut queue = self.queue(state, line);
+                queue.remove(0);
+                self.set_queue(&mut next, line, queue);
+            }
+            Event::Cut(server) => {
+                let sid = server as u32 + 1;
+                self.spend(&mut next, PARTITIONS);
+                let place = self.servers() + CUT;
+                set(&mut next, place, sid);
+                self.lose_all(&mut next, |from, to| from == u64::from(sid) || to == u64::from(sid));
+            }
+            Event::Mend => {
+                let place = self.servers() + CUT;
+                set(&mut next, place, 0);
+            }
+        }
+        Ok(next)
+    }
+
+    fn judge(&mut self, state: &[u32], _is_end: bool) -> Result<(), Broken> {
+        let mut state = state.to_vec();
+        let mut passed = Vec::new();
+        while !self.is_level(&state) {
+            let essence = self.essence(&state);
+            if self.recovering.contains(&essence) {
+                break;
+            }
+            passed.push(essence);
+            if passed.len() > PATIENCE {
+                return Err(Broken::new("RecoveryEnds", format!("not within {PATIENCE} calm steps")));
+            }
+            self.calm_step(&mut state)?;
+        }
+        self.recovering.extend(passed);
+        Ok(())
+    }
+
+    fn tell(&mut self, state: &[u32], event: Event) -> String {
+        let message = |line: usize| {
+            let (from, to) = self.lines.get(line).map_or((0, 0), |(from, to, _)| (*from, *to));
+            let body = self.queue(state, line).first().map(|first| self.replicas.message(*first).body.clone());
+            format!("of S{from} to S{to}: {body:?}")
+        };
+        match event {
+            Event::Take(server, input) => format!("S{}: {input:?}", server + 1),
+            Event::Arrive(line) => format!("arrives {}", message(line)),
+            Event::Repeat(line) => format!("arrives, and will again, {}", message(line)),
+            Event::Lose(line) => format!("is lost {}", message(line)),
+            Event::Cut(server) => format!("S{} is cut off", server + 1),
+            Event::Mend => "all servers reach each other again".to_owned(),
+        }
+    }
+
+    fn local_states(&self) -> usize {
+        self.replicas.local_states()
+    }
+}
+
+impl ZabModel<'_> {
+    /// Loses what is under way from and to these.
+    fn lose_all(&mut self, state: &mut [u32], lost: impl Fn(u64, u64) -> bool) {
+        for line in 0..self.lines.len() {
+            if self.lines.get(line).is_some_and(|(from, to, _)| lost(*from, *to)) {
+                self.set_queue(state, line, Vec::new());
+            }
+        }
+    }
+}
+
+fn get(state: &[u32], place: usize) -> u32 {
+    state.get(place).copied().unwrap_or_default()
+}
+
+fn set(state: &mut [u32], place: usize, value: u32) {
+    if let Some(slot) = state.get_mut(place) {
+        *slot = value;
+    }
+}
