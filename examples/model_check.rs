@@ -10,7 +10,7 @@ fn main() {
     let mut b = ElectionBounds::new(vec![(1,1); n]);
     b.flight = v[0] as usize; b.deadlines=v[1]; b.losses=v[2]; b.repeats=v[3]; b.crashes=v[4]; b.restarts=v[5]; b.ends=v[6];
     b.demand_one_leader_per_round = v[7]==1;
-    b.limit = 5_000_000;
+    b.delays = v[8].checked_sub(1); b.limit = v[9] as u64 * 1_000_000;
     b.check()
     } else {
     let mut b = ZabBounds::new(n as u64);

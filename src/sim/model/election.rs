@@ -1,7 +1,5 @@
 use std::collections::BTreeSet;
 
-use hashbrown::HashSet;
-
 use crate::election::ServerState;
 use crate::types::ServerId;
 
@@ -20,6 +18,9 @@ pub struct ElectionBounds {
     pub histories: Vec<(u32, u32)>,
     /// How many messages may be under way from one server to another; one more, and the oldest is lost.
     pub flight: usize,
+    /// None: messages arrive in any order. Else every link in turn delivers its oldest one, but for so many turns that are
+    /// passed over. (Delay-bounded scheduling: Emmi, Qadeer, Rakamarić, 2011.)
+    pub delays: Option<u32>,
     /// How many deadlines may come, of all servers together.
     pub deadlines: u32,
     /// How many messages may be lost, beside those that overflow.
@@ -47,6 +48,7 @@ impl ElectionBounds {
         Self {
             histories: histories.into_iter().collect(),
             flight: 1,
+            delays: None,
             deadlines: 0,
             losses: 0,
             repeats: 0,
@@ -83,7 +85,11 @@ enum Event {
     Repeat { link: usize, at: usize },
     /// It is lost.
     Lose { link: usize, at: usize },
+    /// Its turn to arrive passes.
+    Delay { link: usize },
     Deadline(usize),
+    /// Time passes for all servers alike, until the next deadline.
+    Pass,
     Crash(usize),
     Boot(usize),
     End(usize),
@@ -105,8 +111,6 @@ struct ElectionModel<'a> {
     queues: Interner<Vec<u32>>,
     /// From and to, of each link.
     links: Vec<(u64, u64)>,
-    /// What the servers and links were in states from which elections are known to end.
-    ending: HashSet<u128>,
 }
 
 /// The places of a state's numbers: servers, then these, then links.
@@ -117,10 +121,10 @@ const REPEATS: usize = 3;
 const CRASHES: usize = 4;
 const RESTARTS: usize = 5;
 const ENDS: usize = 6;
-const COUNTERS: usize = 7;
-
-/// How many steps an election may take once the network is quiet.
-const PATIENCE: usize = 2_000;
+const DELAYS: usize = 7;
+/// The link whose turn it is, where messages arrive in turn.
+const TURN: usize = 8;
+const COUNTERS: usize = 9;
 
 impl<'a> ElectionModel<'a> {
     fn new(bounds: &'a ElectionBounds) -> Self {
@@ -132,7 +136,6 @@ impl<'a> ElectionModel<'a> {
             ghosts: Interner::new(),
             queues: Interner::new(),
             links: links.filter(|(from, to)| from != to).collect(),
-            ending: HashSet::new(),
         }
     }
 
@@ -166,6 +169,20 @@ impl<'a> ElectionModel<'a> {
 
     fn has(&self, state: &[u32], counter: usize) -> bool {
         get(state, self.place(counter)) > 0
+    }
+
+    /// The link whose turn it is, of those on which something is under way.
+    fn next_in_turn(&self, state: &[u32]) -> Option<usize> {
+        let turn = get(state, self.place(TURN)) as usize;
+        let waits = |link: &usize| !self.queue(state, *link).is_empty();
+        (turn..self.links.len()).chain(0..turn).find(waits)
+    }
+
+    fn set_turn(&self, state: &mut [u32], link: usize) {
+        if self.bounds.delays.is_some() {
+            let turn = link.checked_rem(self.links.len()).unwrap_or_default();
+            set(state, self.place(TURN), u32::try_from(turn).unwrap_or_default());
+        }
     }
 
     /// Lets a server take a step.
@@ -233,64 +250,15 @@ impl<'a> ElectionModel<'a> {
         Ok(())
     }
 
-    /// Whether all that run follow one of them.
-    fn is_over(&self, state: &[u32]) -> bool {
-        let standings = (0..self.servers()).filter_map(|server| self.voters.standing(get(state, server)));
-        let mut leaders: Vec<_> = standings.map(|(_, leader)| leader).collect();
-        leaders.dedup();
-        let [Some(leader)] = leaders.as_slice() else { return false };
-        let own = usize::try_from(*leader).map_or(0, |leader| get(state, leader - 1));
-        matches!(self.voters.standing(own), Some((ServerState::Leading, _)))
-    }
-
-    /// What a quiet world does next: what is under way arrives, in order; roles that cannot last end; time passes for all alike.
-    fn calm_step(&mut self, state: &mut [u32]) -> Result<(), Broken> {
-        for link in 0..self.links.len() {
-            if !self.queue(state, link).is_empty() {
-                return self.arrive(state, link, 0, false);
-            }
-        }
-        let standings: Vec<_> =
-            (0..self.servers()).map(|server| self.voters.standing(get(state, server))).collect();
-        let is_looking = standings.iter().flatten().any(|(doing, _)| *doing == ServerState::Looking);
-        let followed = |leader: u64| {
-            let count = standings.iter().flatten().filter(|(_, of)| *of == Some(leader)).count();
-            count > standings.len() / 2
-        };
-        let leads = |leader: u64| {
-            let at = usize::try_from(leader - 1).ok().and_then(|at| standings.get(at));
-            matches!(at, Some(Some((ServerState::Leading, _))))
-        };
-        for (server, standing) in standings.iter().enumerate() {
-            let Some((_, Some(leader))) = standing else { continue };
-            if !leads(*leader) || (!is_looking && !followed(*leader)) {
-                return self.step(state, server, Input::Start);
-            }
-        }
-        let rest = (0..self.servers()).filter_map(|server| self.voters.rest(get(state, server))).min();
-        let Some(rest) = rest else {
-            return Err(Broken::new("ElectionsEnd", "nothing can happen any more".to_owned()));
-        };
-        for server in 0..self.servers() {
-            self.step(state, server, Input::Wait(rest))?;
-        }
-        Ok(())
-    }
-
     fn arrive(&mut self, state: &mut [u32], link: usize, at: usize, again: bool) -> Result<(), Broken> {
         let Some((from, to)) = self.links.get(link).copied() else { return Ok(()) };
         let mut queue = self.queue(state, link);
         let note = if again { queue.get(at).copied() } else { Some(queue.remove(at)) };
         self.set_queue(state, link, queue);
+        self.set_turn(state, link + 1);
         let Some(note) = note else { return Ok(()) };
         let server = usize::try_from(to - 1).unwrap_or_default();
         self.step(state, server, Input::Hear { from, note })
-    }
-
-    /// What counts for the question whether an election ends: neither what was counted nor what nobody knows.
-    fn essence(&self, state: &[u32]) -> u128 {
-        let (servers, rest) = state.split_at(self.servers().min(state.len()));
-        fingerprint(&(servers, rest.get(COUNTERS..)))
     }
 }
 
@@ -304,7 +272,7 @@ impl Model for ElectionModel<'_> {
         let bounds = self.bounds;
         state.push(self.ghosts.number(Ghost::default()));
         state.extend([bounds.deadlines, bounds.losses, bounds.repeats]);
-        state.extend([bounds.crashes, bounds.restarts, bounds.ends]);
+        state.extend([bounds.crashes, bounds.restarts, bounds.ends, bounds.delays.unwrap_or_default(), 0]);
         state.resize(state.len() + self.links.len(), empty);
         for server in 0..self.servers() {
             // The first steps violate nothing: a server alone decides nothing, or is found out by its next step.
@@ -314,8 +282,14 @@ impl Model for ElectionModel<'_> {
     }
 
     fn events(&mut self, state: &[u32], into: &mut Vec<Event>) {
-        for link in 0..self.links.len() {
-            for at in 0..self.queue(state, link).len() {
+        let links = match self.bounds.delays {
+            None => (0..self.links.len()).collect(),
+            Some(_) => Vec::from_iter(self.next_in_turn(state)),
+        };
+        for link in links {
+            let waiting = self.queue(state, link).len();
+            let open = if self.bounds.delays.is_some() { waiting.min(1) } else { waiting };
+            for at in 0..open {
                 into.push(Event::Arrive { link, at });
                 if self.has(state, REPEATS) {
                     into.push(Event::Repeat { link, at });
@@ -323,6 +297,9 @@ impl Model for ElectionModel<'_> {
                 if self.has(state, LOSSES) {
                     into.push(Event::Lose { link, at });
                 }
+            }
+            if self.has(state, DELAYS) {
+                into.push(Event::Delay { link });
             }
         }
         for server in 0..self.servers() {
@@ -363,6 +340,17 @@ impl Model for ElectionModel<'_> {
                 let rest = self.voters.rest(get(state, server)).unwrap_or_default();
                 self.step(&mut next, server, Input::Wait(rest))?;
             }
+            Event::Delay { link } => {
+                self.spend(&mut next, DELAYS);
+                self.set_turn(&mut next, link + 1);
+            }
+            Event::Pass => {
+                let rests = (0..self.servers()).filter_map(|server| self.voters.rest(get(state, server)));
+                let rest = rests.min().unwrap_or_default();
+                for server in 0..self.servers() {
+                    self.step(&mut next, server, Input::Wait(rest))?;
+                }
+            }
             Event::Crash(server) => {
                 self.spend(&mut next, CRASHES);
                 self.step(&mut next, server, Input::Crash)?;
@@ -379,24 +367,38 @@ impl Model for ElectionModel<'_> {
         Ok(next)
     }
 
-    fn judge(&mut self, state: &[u32], _is_end: bool) -> Result<(), Broken> {
-        let mut state = state.to_vec();
-        let mut passed = Vec::new();
-        while !self.is_over(&state) {
-            let essence = self.essence(&state);
-            if self.ending.contains(&essence) {
-                break;
-            }
-            passed.push(essence);
-            if passed.len() > PATIENCE {
-                let what = format!("no end after {PATIENCE} quiet steps");
-                return Err(Broken::new("ElectionsEnd", what));
-            }
-            self.calm_step(&mut state)?;
+    /// What is under way arrives, in order; roles that cannot last end; time passes for all alike.
+    fn calm(&self, state: &[u32]) -> Option<Event> {
+        if let Some(link) = (0..self.links.len()).find(|link| !self.queue(state, *link).is_empty()) {
+            return Some(Event::Arrive { link, at: 0 });
         }
-        self.ending.extend(passed);
-        Ok(())
+        let standings: Vec<_> =
+            (0..self.servers()).map(|server| self.voters.standing(get(state, server))).collect();
+        let is_looking = standings.iter().flatten().any(|(doing, _)| *doing == ServerState::Looking);
+        let followed = |leader: u64| {
+            let count = standings.iter().flatten().filter(|(_, of)| *of == Some(leader)).count();
+            count > standings.len() / 2
+        };
+        let leads = |leader: u64| {
+            let at = usize::try_from(leader - 1).ok().and_then(|at| standings.get(at));
+            matches!(at, Some(Some((ServerState::Leading, _))))
+        };
+        let in_vain = standings.iter().position(|standing| {
+            let Some((_, Some(leader))) = standing else { return false };
+            !leads(*leader) || (!is_looking && !followed(*leader))
+        });
+        if let Some(server) = in_vain {
+            return Some(Event::End(server));
+        }
+        is_looking.then_some(Event::Pass)
     }
+
+    fn essence(&self, state: &[u32]) -> u128 {
+        let (servers, rest) = state.split_at(self.servers().min(state.len()));
+        fingerprint(&(servers, rest.get(COUNTERS..)))
+    }
+
+    const COMES_TO_REST: &'static str = "ElectionsEnd";
 
     fn tell(&mut self, state: &[u32], event: Event) -> String {
         let message = |link: usize, at: usize| {
@@ -408,6 +410,8 @@ impl Model for ElectionModel<'_> {
             Event::Arrive { link, at } => format!("arrives {}", message(link, at)),
             Event::Repeat { link, at } => format!("arrives, and will again, {}", message(link, at)),
             Event::Lose { link, at } => format!("is lost {}", message(link, at)),
+            Event::Delay { link } => format!("is delayed {}", message(link, 0)),
+            Event::Pass => "time passes".to_owned(),
             Event::Deadline(server) => format!("S{}: a deadline comes", server + 1),
             Event::Crash(server) => format!("S{} crashes", server + 1),
             Event::Boot(server) => format!("S{} starts again", server + 1),

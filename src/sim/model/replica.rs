@@ -312,6 +312,16 @@ impl Replica {
         self.zab.as_ref().is_some_and(|zab| zab.role() == Role::Idle && zab.is_settled())
     }
 
+    /// Whether it leads with a quorum.
+    pub(super) fn is_established(&self) -> bool {
+        self.zab.as_ref().is_some_and(Zab::is_established)
+    }
+
+    /// Whether it follows and may serve.
+    pub(super) fn is_synced(&self) -> bool {
+        self.zab.as_ref().is_some_and(Zab::is_synced)
+    }
+
     /// How many parts of steps are on their way to the disk.
     pub(super) fn writes(&self) -> usize {
         self.writes.len()

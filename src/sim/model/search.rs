@@ -21,8 +21,14 @@ pub(super) trait Model {
     /// The state after an event, or what it violates.
     fn next(&mut self, state: &[u32], event: Self::Event) -> Result<Vec<u32>, Broken>;
 
-    /// What must hold of a state beside what was checked on the way to it. `is_end` says that nothing can happen any more.
-    fn judge(&mut self, state: &[u32], is_end: bool) -> Result<(), Broken>;
+    /// What happens next in a world whose faults are over; none when it has come to rest as it should. Bounds do not hold here.
+    fn calm(&self, state: &[u32]) -> Option<Self::Event>;
+
+    /// What of a state decides what [`calm`](Self::calm) comes to: all but what was counted for the bounds, and what nobody knows.
+    fn essence(&self, state: &[u32]) -> u128;
+
+    /// The property that every state comes to rest.
+    const COMES_TO_REST: &'static str;
 
     /// An event in words, for the path to a violation. `state` is the one that it happens in.
     fn tell(&mut self, state: &[u32], event: Self::Event) -> String;
@@ -85,8 +91,14 @@ impl fmt::Display for ModelViolation {
     }
 }
 
+/// How many calm steps there may be before a world has come to rest.
+const PATIENCE: usize = 3_000;
+
+/// How many calm steps are told, of a violation that came with them.
+const TOLD: usize = 200;
+
 /// Sees every state of a model, nearest first, so that a violation comes with one of its shortest paths; at most about
-/// `limit` states.
+/// `limit` states. From each of them it also goes the one way on that a calm world would take, to its rest.
 pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
     let initial = model.initial();
     let mut seen = HashSet::new();
@@ -96,14 +108,16 @@ pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
     let mut frontier = VecDeque::from([(0_u32, 0_u32, initial)]);
     let mut report = ModelReport { states: 1, complete: true, ..ModelReport::default() };
     let mut events = Vec::new();
+    let mut resting = HashSet::new();
     while let Some((number, depth, state)) = frontier.pop_front() {
         report.depth = report.depth.max(depth);
+        if let Err((broken, calm)) = come_to_rest(model, &state, &mut resting) {
+            let path = path_to(&origins, number);
+            return fail(model, report, broken, path, &calm);
+        }
         events.clear();
         model.events(&state, &mut events);
         report.ends += u64::from(events.is_empty());
-        if let Err(broken) = model.judge(&state, events.is_empty()) {
-            return fail(model, report, broken, path_to(&origins, number));
-        }
         for event in &events {
             report.events += 1;
             let next = match model.next(&state, *event) {
@@ -111,7 +125,7 @@ pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
                 Err(broken) => {
                     let mut path = path_to(&origins, number);
                     path.push(*event);
-                    return fail(model, report, broken, path);
+                    return fail(model, report, broken, path, &[]);
                 }
             };
             if report.states >= limit {
@@ -127,6 +141,29 @@ pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
     report
 }
 
+/// Goes on calmly from a state, until all is as it should be or a state is met from which that is known to come.
+fn come_to_rest<M: Model>(
+    model: &mut M,
+    state: &[u32],
+    resting: &mut HashSet<u128>,
+) -> Result<(), (Broken, Vec<M::Event>)> {
+    let mut passed = vec![model.essence(state)];
+    let mut path = Vec::new();
+    let mut state = state.to_vec();
+    while passed.last().is_some_and(|essence| !resting.contains(essence)) {
+        let Some(event) = model.calm(&state) else { break };
+        path.push(event);
+        state = model.next(&state, event).map_err(|broken| (broken, path.clone()))?;
+        if passed.len() > PATIENCE {
+            let what = format!("not within {PATIENCE} calm steps");
+            return Err((Broken::new(M::COMES_TO_REST, what), path));
+        }
+        passed.push(model.essence(&state));
+    }
+    resting.extend(passed);
+    Ok(())
+}
+
 fn path_to<E: Copy>(origins: &[(u32, Option<E>)], number: u32) -> Vec<E> {
     let mut path = Vec::new();
     let mut at = origins.get(number as usize);
@@ -138,11 +175,19 @@ fn path_to<E: Copy>(origins: &[(u32, Option<E>)], number: u32) -> Vec<E> {
     path
 }
 
-fn fail<M: Model>(model: &mut M, report: ModelReport, broken: Broken, path: Vec<M::Event>) -> ModelReport {
+fn fail<M: Model>(
+    model: &mut M,
+    report: ModelReport,
+    broken: Broken,
+    path: Vec<M::Event>,
+    calm: &[M::Event],
+) -> ModelReport {
     let mut state = model.initial();
     let mut told = Vec::new();
-    for event in path {
-        told.push(model.tell(&state, event));
+    let searched = path.len();
+    for (number, event) in path.into_iter().chain(calm.iter().take(TOLD).copied()).enumerate() {
+        let told_now = model.tell(&state, event);
+        told.push(if number < searched { told_now } else { format!("calmly: {told_now}") });
         if let Ok(next) = model.next(&state, event) {
             state = next;
         }

@@ -77,10 +77,6 @@ impl Voters {
         Self { votes, flaw, machines: Interner::new(), notes: Interner::new(), steps: HashMap::new() }
     }
 
-    pub(super) fn count(&self) -> u64 {
-        self.votes.len() as u64
-    }
-
     pub(super) fn local_states(&self) -> usize {
         self.machines.len()
     }

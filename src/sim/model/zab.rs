@@ -1,7 +1,5 @@
 use std::collections::BTreeMap;
 
-use hashbrown::HashSet;
-
 use crate::types::{Epoch, Lane, LogEntry, Zxid};
 use crate::zab::Role;
 
@@ -120,8 +118,6 @@ struct ZabModel<'a> {
     queues: Interner<Vec<u32>>,
     /// From, to and lane of each queue of messages.
     lines: Vec<(u64, u64, Lane)>,
-    /// What the servers and queues were in states from which recovery is known to end.
-    recovering: HashSet<u128>,
 }
 
 /// The places of a state's numbers: servers, then these, then queues.
@@ -138,9 +134,6 @@ const LOSSES: usize = 9;
 const REPEATS: usize = 10;
 const COUNTERS: usize = 11;
 
-/// How many steps a recovery may take.
-const PATIENCE: usize = 5_000;
-
 impl<'a> ZabModel<'a> {
     fn new(bounds: &'a ZabBounds) -> Self {
         let servers = 1..=bounds.servers;
@@ -153,7 +146,6 @@ impl<'a> ZabModel<'a> {
             ghosts: Interner::new(),
             queues: Interner::new(),
             lines: lines.collect(),
-            recovering: HashSet::new(),
         }
     }
 
@@ -300,64 +292,13 @@ impl<'a> ZabModel<'a> {
         self.step(state, server, Input::Arrive { from, message })
     }
 
-    /// Whether one leads, all others are level with it, and nothing is under way.
-    fn is_level(&self, state: &[u32]) -> bool {
-        let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
-        let established = |replica: &Replica| replica.zab.as_ref().is_some_and(|zab| zab.is_established());
-        let synced = |replica: &Replica| replica.zab.as_ref().is_some_and(|zab| zab.is_synced());
-        let Some(leader) = replicas.iter().find(|replica| established(replica)) else { return false };
-        let quiet = (0..self.lines.len()).all(|line| self.queue(state, line).is_empty());
-        let level = |replica: &Replica| {
-            let follows = replica.leader() == leader.leader() && (established(replica) || synced(replica));
+    /// Whether one leads, and all others are level with it.
+    fn is_level(&self, replicas: &[std::sync::Arc<Replica>]) -> bool {
+        let Some(leader) = replicas.iter().find(|replica| replica.is_established()) else { return false };
+        replicas.iter().all(|replica| {
             let same = replica.log == leader.log && replica.applied == leader.log.len();
-            follows && same && replica.writes() == 0
-        };
-        quiet && replicas.iter().all(|replica| level(replica))
-    }
-
-    /// What a world does whose faults are over: it mends, starts, delivers and writes; roles that lead nowhere end; the best is
-    /// elected, and followed.
-    fn calm_step(&mut self, state: &mut [u32]) -> Result<(), Broken> {
-        let cut = self.servers() + CUT;
-        set(state, cut, 0);
-        let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
-        if let Some(down) = replicas.iter().position(|replica| !replica.is_up()) {
-            return self.step(state, down, Input::Boot);
-        }
-        if let Some(line) = (0..self.lines.len()).find(|line| !self.queue(state, *line).is_empty()) {
-            return self.arrive(state, line, false);
-        }
-        if let Some(writing) = replicas.iter().position(|replica| replica.writes() > 0) {
-            return self.step(state, writing, Input::Persisted);
-        }
-        let leaders = replicas.iter().filter(|replica| replica.role() == Role::Leader);
-        let leaders: Vec<_> = leaders.filter_map(|replica| replica.leader()).collect();
-        if let [leader] = leaders.as_slice() {
-            if let Some(free) = replicas.iter().position(|replica| replica.role() == Role::Idle) {
-                return self.step(state, free, Input::Follow(*leader));
-            }
-            let strays = |replica: &Replica| replica.leader() != Some(*leader);
-            if let Some(stray) = replicas.iter().position(|replica| strays(replica)) {
-                return self.step(state, stray, Input::TimeOut);
-            }
-            let retries = |replica: &Replica| replica.role() == Role::Follower && replica.retries();
-            if let Some(trying) = replicas.iter().position(|replica| retries(replica)) {
-                return self.step(state, trying, Input::Tick);
-            }
-        }
-        if let Some(busy) = replicas.iter().position(|replica| replica.role() != Role::Idle) {
-            return self.step(state, busy, Input::TimeOut);
-        }
-        let best = (0..replicas.len()).max_by_key(|server| {
-            replicas.get(*server).map(|replica| (replica.current, replica.tip(), *server))
-        });
-        self.step(state, best.unwrap_or_default(), Input::Lead)
-    }
-
-    /// What counts for the question whether recovery ends: neither what was counted nor what nobody knows.
-    fn essence(&self, state: &[u32]) -> u128 {
-        let (servers, rest) = state.split_at(self.servers().min(state.len()));
-        fingerprint(&(servers, rest.get(COUNTERS..)))
+            same && (replica.is_established() || replica.is_synced())
+        })
     }
 }
 
@@ -519,23 +460,54 @@ impl Model for ZabModel<'_> {
         Ok(next)
     }
 
-    fn judge(&mut self, state: &[u32], _is_end: bool) -> Result<(), Broken> {
-        let mut state = state.to_vec();
-        let mut passed = Vec::new();
-        while !self.is_level(&state) {
-            let essence = self.essence(&state);
-            if self.recovering.contains(&essence) {
-                break;
-            }
-            passed.push(essence);
-            if passed.len() > PATIENCE {
-                return Err(Broken::new("RecoveryEnds", format!("not within {PATIENCE} calm steps")));
-            }
-            self.calm_step(&mut state)?;
+    /// It mends, starts, delivers and writes; roles that lead nowhere end; the best is elected, and followed.
+    fn calm(&self, state: &[u32]) -> Option<Event> {
+        if self.counter(state, CUT) != 0 {
+            return Some(Event::Mend);
         }
-        self.recovering.extend(passed);
-        Ok(())
+        if let Some(line) = (0..self.lines.len()).find(|line| !self.queue(state, *line).is_empty()) {
+            return Some(Event::Arrive(line));
+        }
+        let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
+        let first = |is: &dyn Fn(&Replica) -> bool, input: Input| {
+            let server = replicas.iter().position(|replica| is(replica));
+            server.map(|server| Event::Take(server, input))
+        };
+        let due = first(&|replica| !replica.is_up(), Input::Boot)
+            .or_else(|| first(&|replica| replica.writes() > 0, Input::Persisted));
+        if due.is_some() {
+            return due;
+        }
+        let mut leaders = replicas.iter().filter(|replica| replica.role() == Role::Leader);
+        if let (Some(leader), None) = (leaders.next().and_then(|one| one.leader()), leaders.next()) {
+            let stands = first(&|replica| replica.role() == Role::Idle, Input::Follow(leader))
+                .or_else(|| first(&|replica| replica.leader() != Some(leader), Input::TimeOut))
+                .or_else(|| first(&|replica| replica.role() == Role::Follower && replica.retries(), Input::Tick));
+            if stands.is_some() {
+                return stands;
+            }
+            if self.is_level(&replicas) {
+                return None;
+            }
+            if replicas.iter().any(|replica| replica.is_established()) {
+                let behind = first(&|replica| !replica.is_established() && !replica.is_synced(), Input::TimeOut);
+                return behind.or_else(|| first(&|_| true, Input::TimeOut));
+            }
+        }
+        let useless = first(&|replica| replica.role() == Role::Leader && !replica.is_established(), Input::TimeOut)
+            .or_else(|| first(&|replica| replica.role() != Role::Idle, Input::TimeOut));
+        useless.or_else(|| {
+            let history = |server: &usize| replicas.get(*server).map(|replica| (replica.current, replica.tip()));
+            (0..replicas.len()).max_by_key(history).map(|best| Event::Take(best, Input::Lead))
+        })
     }
+
+    fn essence(&self, state: &[u32]) -> u128 {
+        let (servers, rest) = state.split_at(self.servers().min(state.len()));
+        fingerprint(&(servers, self.counter(state, CUT), rest.get(COUNTERS..)))
+    }
+
+    const COMES_TO_REST: &'static str = "RecoveryEnds";
 
     fn tell(&mut self, state: &[u32], event: Event) -> String {
         let message = |line: usize| {
