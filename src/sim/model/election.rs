@@ -80,13 +80,24 @@ impl ElectionBounds {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// The message at this place of a link arrives.
-    Arrive { link: usize, at: usize },
+    Arrive {
+        link: usize,
+        at: usize,
+    },
     /// It arrives, and will again.
-    Repeat { link: usize, at: usize },
+    Repeat {
+        link: usize,
+        at: usize,
+    },
     /// It is lost.
-    Lose { link: usize, at: usize },
+    Lose {
+        link: usize,
+        at: usize,
+    },
     /// Its turn to arrive passes.
-    Delay { link: usize },
+    Delay {
+        link: usize,
+    },
     Deadline(usize),
     /// Time passes for all servers alike, until the next deadline.
     Pass,
@@ -227,7 +238,8 @@ impl<'a> ElectionModel<'a> {
     fn judge_decision(&self, ghost: &mut Ghost, server: u64, leader: u64, round: u64) -> Result<(), Broken> {
         if server != leader {
             let led = ghost.led.contains(&(leader, round));
-            let what = || format!("S{server} follows S{leader} in round {round}, in which that one never led");
+            let what =
+                || format!("S{server} follows S{leader} in round {round}, in which that one never led");
             return if led { Ok(()) } else { Err(Broken::new("LeadersAreHeard", what())) };
         }
         let quorum = self.voters.quorum();

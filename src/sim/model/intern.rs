@@ -28,7 +28,10 @@ impl<T: Hash> Interner<T> {
     }
 
     /// The value of a number that was given out.
-    #[expect(clippy::indexing_slicing, reason = "numbers come from this table and nothing is ever removed from it")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "numbers come from this table and nothing is ever removed from it"
+    )]
     pub(super) fn value(&self, number: u32) -> Arc<T> {
         Arc::clone(&self.values[number as usize])
     }

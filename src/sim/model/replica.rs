@@ -4,9 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use crate::types::{
-    Epoch, Lane, LogEntry, LogOp, Recovered, SeededRng, ServerId, Standing, Time, Zxid,
-};
+use crate::types::{Epoch, Lane, LogEntry, LogOp, Recovered, SeededRng, ServerId, Standing, Time, Zxid};
 use crate::zab::{Body, Message, Note, Output, Role, Ticket, Zab, ZabConfig};
 
 use super::intern::Interner;
@@ -230,7 +228,8 @@ impl Replicas {
                 Output::Deliver { zxid, payload } => {
                     let entry = LogEntry { zxid, payload };
                     if replica.log.get(replica.applied) != Some(&entry) {
-                        let what = format!("S{} applies {zxid}; its disk holds {:?}", replica.server, replica.log);
+                        let what =
+                            format!("S{} applies {zxid}; its disk holds {:?}", replica.server, replica.log);
                         return Err(Broken::new("AppliedIsDurable", what));
                     }
                     step.applied.push((replica.applied, entry));
@@ -356,13 +355,12 @@ impl Replica {
             LogOp::AcceptedEpoch(epoch) => *epoch > self.accepted,
             LogOp::CurrentEpoch(epoch) => *epoch > self.current && *epoch <= self.accepted,
             LogOp::Append(entries) => entries.first().is_some_and(|entry| entry.zxid.follows(tip)),
-            LogOp::TruncateAfter(to) => {
-                *to == Zxid::ZERO || self.log.iter().any(|entry| entry.zxid == *to)
-            }
+            LogOp::TruncateAfter(to) => *to == Zxid::ZERO || self.log.iter().any(|entry| entry.zxid == *to),
             LogOp::ResetTo(_) | LogOp::PurgeUpTo(_) => false,
         };
         if !fits {
-            let what = format!("S{}'s disk, with {tip} at {}/{}: {op:?}", self.server, self.accepted, self.current);
+            let what =
+                format!("S{}'s disk, with {tip} at {}/{}: {op:?}", self.server, self.accepted, self.current);
             return Err(Broken::new("StepsFit", what));
         }
         match op {

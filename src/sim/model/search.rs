@@ -95,7 +95,7 @@ impl fmt::Display for ModelViolation {
 const PATIENCE: usize = 3_000;
 
 /// How many calm steps are told, of a violation that came with them.
-const TOLD: usize = 200;
+const TOLD: usize = 40;
 
 /// Sees every state of a model, nearest first, so that a violation comes with one of its shortest paths; at most about
 /// `limit` states. From each of them it also goes the one way on that a calm world would take, to its rest.

@@ -329,8 +329,7 @@ impl Ghost {
     }
 
     fn enter(&self, server: u64, epoch: Epoch, replica: &Replica) -> Result<(), Broken> {
-        let complete =
-            self.initial.get(&epoch).is_some_and(|initial| replica.log.starts_with(initial));
+        let complete = self.initial.get(&epoch).is_some_and(|initial| replica.log.starts_with(initial));
         let what = || format!("S{server}'s disk enters epoch {epoch} with {:?}", replica.log);
         if complete { Ok(()) } else { Err(Broken::new("EpochsFollowHistory", what())) }
     }
@@ -482,7 +481,9 @@ impl Model for ZabModel<'_> {
         if let (Some(leader), None) = (leaders.next().and_then(|one| one.leader()), leaders.next()) {
             let stands = first(&|replica| replica.role() == Role::Idle, Input::Follow(leader))
                 .or_else(|| first(&|replica| replica.leader() != Some(leader), Input::TimeOut))
-                .or_else(|| first(&|replica| replica.role() == Role::Follower && replica.retries(), Input::Tick));
+                .or_else(|| {
+                    first(&|replica| replica.role() == Role::Follower && replica.retries(), Input::Tick)
+                });
             if stands.is_some() {
                 return stands;
             }
@@ -490,14 +491,18 @@ impl Model for ZabModel<'_> {
                 return None;
             }
             if replicas.iter().any(|replica| replica.is_established()) {
-                let behind = first(&|replica| !replica.is_established() && !replica.is_synced(), Input::TimeOut);
-                return behind.or_else(|| first(&|_| true, Input::TimeOut));
+                let behind =
+                    first(&|replica| !replica.is_established() && !replica.is_synced(), Input::TimeOut);
+                // Else it leads in vain: what they acknowledge does not count, or got lost.
+                return behind.or_else(|| first(&|replica| replica.is_established(), Input::TimeOut));
             }
         }
-        let useless = first(&|replica| replica.role() == Role::Leader && !replica.is_established(), Input::TimeOut)
-            .or_else(|| first(&|replica| replica.role() != Role::Idle, Input::TimeOut));
+        let useless =
+            first(&|replica| replica.role() == Role::Leader && !replica.is_established(), Input::TimeOut)
+                .or_else(|| first(&|replica| replica.role() != Role::Idle, Input::TimeOut));
         useless.or_else(|| {
-            let history = |server: &usize| replicas.get(*server).map(|replica| (replica.current, replica.tip()));
+            let history =
+                |server: &usize| replicas.get(*server).map(|replica| (replica.current, replica.tip()));
             (0..replicas.len()).max_by_key(history).map(|best| Event::Take(best, Input::Lead))
         })
     }
@@ -512,7 +517,8 @@ impl Model for ZabModel<'_> {
     fn tell(&mut self, state: &[u32], event: Event) -> String {
         let message = |line: usize| {
             let (from, to) = self.lines.get(line).map_or((0, 0), |(from, to, _)| (*from, *to));
-            let body = self.queue(state, line).first().map(|first| self.replicas.message(*first).body.clone());
+            let body =
+                self.queue(state, line).first().map(|first| self.replicas.message(*first).body.clone());
             format!("of S{from} to S{to}: {body:?}")
         };
         match event {
