@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use quorate::sim::model::{ElectionBounds, ElectionFlaw, ModelReport, ZabBounds, ZabFlaw};
+use quorate::sim::{Sweep, life_of_a_quorum};
 
 #[track_caller]
 fn holds(report: &ModelReport, at_least: u64) {
@@ -112,4 +113,15 @@ fn a_disk_that_writes_epochs_before_their_history_is_found() {
 fn a_quorum_of_one_is_found() {
     let bounds = ZabBounds { flaw: Some(ZabFlaw::SingleQuorum), ..two_elections() };
     breaks(&bounds.check(), "OneLeaderPerEpoch");
+}
+
+#[test]
+fn a_quorum_survives_faults_at_points_all_through_its_life() {
+    let sweep = Sweep { stride: 211, ..Sweep::default() };
+    let report = sweep.run(life_of_a_quorum).expect("it works without a fault");
+    if let Some((point, failure)) = report.failures.first() {
+        panic!("{point}: {failure}");
+    }
+    assert!(report.points >= 10, "{report:?}");
+    assert_eq!(report.reached, report.points, "{report:?}");
 }

@@ -20,6 +20,7 @@
 //! | `disk`, `machine`, `storage` | disks that forget, what is on them, and the time that they take |
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
+//! | `sweep` | one test again and again, each time with a fault at another operation |
 //! | `check`, `oracle`, `watch_oracle`, `sessions`, `eye` | what must hold, and who looks |
 //! | `model` | not a simulation: every behaviour of the election, and of ZAB, within small bounds |
 //! | `trace`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
@@ -48,6 +49,7 @@ mod server;
 mod sessions;
 mod storage;
 mod swarm;
+mod sweep;
 mod trace;
 mod watch_oracle;
 mod workload;
@@ -67,6 +69,7 @@ pub use process::Process;
 pub use runner::{check, check_with, same_twice};
 pub use server::Server;
 pub use swarm::{Swarm, SwarmReport};
+pub use sweep::{FrameFault, Sweep, SweepPoint, SweepReport, life_of_a_quorum};
 pub use trace::{Keep, Trace, TraceEvent};
 pub use workload::Workload;
 pub use world::{World, WorldConfig};

@@ -4,7 +4,7 @@ use crate::election::ServerState;
 use crate::types::ServerId;
 
 use super::intern::{Interner, fingerprint};
-use super::search::{Broken, Model, ModelReport, search};
+use super::search::{Broken, Model, ModelReport, get, search, set};
 use super::voter::{ElectionFlaw, Input, Voters};
 
 /// The bounds within which every behaviour of an election is seen.
@@ -433,15 +433,5 @@ impl Model for ElectionModel<'_> {
 
     fn local_states(&self) -> usize {
         self.voters.local_states()
-    }
-}
-
-fn get(state: &[u32], place: usize) -> u32 {
-    state.get(place).copied().unwrap_or_default()
-}
-
-fn set(state: &mut [u32], place: usize, value: u32) {
-    if let Some(slot) = state.get_mut(place) {
-        *slot = value;
     }
 }

@@ -164,6 +164,18 @@ fn come_to_rest<M: Model>(
     Ok(())
 }
 
+/// A number of a state.
+pub(super) fn get(state: &[u32], place: usize) -> u32 {
+    state.get(place).copied().unwrap_or_default()
+}
+
+/// Puts another number there.
+pub(super) fn set(state: &mut [u32], place: usize, value: u32) {
+    if let Some(slot) = state.get_mut(place) {
+        *slot = value;
+    }
+}
+
 fn path_to<E: Copy>(origins: &[(u32, Option<E>)], number: u32) -> Vec<E> {
     let mut path = Vec::new();
     let mut at = origins.get(number as usize);

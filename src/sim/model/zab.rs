@@ -1,11 +1,10 @@
-use std::collections::BTreeMap;
-
-use crate::types::{Epoch, Lane, LogEntry, Zxid};
+use crate::types::Lane;
 use crate::zab::Role;
 
+use super::ghost::Ghost;
 use super::intern::{Interner, fingerprint};
 use super::replica::{Input, Replica, Replicas, ZabFlaw};
-use super::search::{Broken, Model, ModelReport, search};
+use super::search::{Broken, Model, ModelReport, get, search, set};
 
 /// The bounds within which every behaviour of ZAB is seen.
 ///
@@ -98,17 +97,6 @@ enum Event {
     /// A server is cut off.
     Cut(usize),
     Mend,
-}
-
-/// What nobody knows and must be so.
-#[derive(Clone, Hash, Default)]
-struct Ghost {
-    /// What was ever applied anywhere, in order.
-    committed: Vec<LogEntry>,
-    proposed: BTreeMap<Zxid, LogEntry>,
-    leaders: BTreeMap<Epoch, u64>,
-    /// The history that each epoch began with.
-    initial: BTreeMap<Epoch, Vec<LogEntry>>,
 }
 
 struct ZabModel<'a> {
@@ -299,39 +287,6 @@ impl<'a> ZabModel<'a> {
             let same = replica.log == leader.log && replica.applied == leader.log.len();
             same && (replica.is_established() || replica.is_synced())
         })
-    }
-}
-
-impl Ghost {
-    fn apply(&mut self, server: u64, index: usize, entry: &LogEntry) -> Result<(), Broken> {
-        let wrong = match self.committed.get(index) {
-            Some(known) => known != entry,
-            None => index != self.committed.len() || self.proposed.get(&entry.zxid) != Some(entry),
-        };
-        if wrong {
-            let what = format!("S{server} applies {entry:?} as number {index} of {:?}", self.committed);
-            return Err(Broken::new("Agreement", what));
-        }
-        if index == self.committed.len() {
-            self.committed.push(entry.clone());
-        }
-        Ok(())
-    }
-
-    fn establish(&mut self, server: u64, epoch: Epoch, replica: &Replica) -> Result<(), Broken> {
-        if let Some(other) = self.leaders.insert(epoch, server) {
-            let what = format!("S{other} and S{server} are established in epoch {epoch}");
-            return Err(Broken::new("OneLeaderPerEpoch", what));
-        }
-        let complete = replica.applied >= self.committed.len() && replica.log.starts_with(&self.committed);
-        let what = || format!("S{server} lacks something of {:?}", self.committed);
-        if complete { Ok(()) } else { Err(Broken::new("LeadersAreComplete", what())) }
-    }
-
-    fn enter(&self, server: u64, epoch: Epoch, replica: &Replica) -> Result<(), Broken> {
-        let complete = self.initial.get(&epoch).is_some_and(|initial| replica.log.starts_with(initial));
-        let what = || format!("S{server}'s disk enters epoch {epoch} with {:?}", replica.log);
-        if complete { Ok(()) } else { Err(Broken::new("EpochsFollowHistory", what())) }
     }
 }
 
@@ -544,15 +499,5 @@ impl ZabModel<'_> {
                 self.set_queue(state, line, Vec::new());
             }
         }
-    }
-}
-
-fn get(state: &[u32], place: usize) -> u32 {
-    state.get(place).copied().unwrap_or_default()
-}
-
-fn set(state: &mut [u32], place: usize, value: u32) {
-    if let Some(slot) = state.get_mut(place) {
-        *slot = value;
     }
 }
