@@ -101,6 +101,8 @@ enum Event {
     Deadline(usize),
     /// Time passes for all servers alike, until the next deadline.
     Pass,
+    /// A leader is established, in an epoch larger than all before; it and its followers say so from now on.
+    Establish(usize),
     Crash(usize),
     Boot(usize),
     End(usize),
@@ -277,7 +279,7 @@ impl<'a> ElectionModel<'a> {
 impl Model for ElectionModel<'_> {
     type Event = Event;
 
-    fn initial(&mut self) -> Vec<u32> {
+    fn initial(&mut self) -> Result<Vec<u32>, Broken> {
         let empty = self.queues.number(Vec::new());
         let down = self.voters.down();
         let mut state = vec![down; self.servers()];
@@ -287,10 +289,9 @@ impl Model for ElectionModel<'_> {
         state.extend([bounds.crashes, bounds.restarts, bounds.ends, bounds.delays.unwrap_or_default(), 0]);
         state.resize(state.len() + self.links.len(), empty);
         for server in 0..self.servers() {
-            // The first steps violate nothing: a server alone decides nothing, or is found out by its next step.
-            let _ = self.step(&mut state, server, Input::Boot(server as u64 + 1));
+            self.step(&mut state, server, Input::Boot(server as u64 + 1))?;
         }
-        state
+        Ok(state)
     }
 
     fn events(&mut self, state: &[u32], into: &mut Vec<Event>) {
@@ -363,6 +364,15 @@ impl Model for ElectionModel<'_> {
                     self.step(&mut next, server, Input::Wait(rest))?;
                 }
             }
+            Event::Establish(server) => {
+                let leader = server as u64 + 1;
+                for follower in 0..self.servers() {
+                    let standing = self.voters.standing(get(state, follower));
+                    if standing.is_some_and(|(_, of)| of == Some(leader)) {
+                        self.step(&mut next, follower, Input::Settle)?;
+                    }
+                }
+            }
             Event::Crash(server) => {
                 self.spend(&mut next, CRASHES);
                 self.step(&mut next, server, Input::Crash)?;
@@ -402,6 +412,13 @@ impl Model for ElectionModel<'_> {
         if let Some(server) = in_vain {
             return Some(Event::End(server));
         }
+        let established = |server: &usize| {
+            matches!(standings.get(*server), Some(Some((ServerState::Leading, Some(leader)))) if followed(*leader))
+                && !self.voters.is_established(get(state, *server))
+        };
+        if let Some(leader) = (0..self.servers()).find(established).filter(|_| is_looking) {
+            return Some(Event::Establish(leader));
+        }
         is_looking.then_some(Event::Pass)
     }
 
@@ -424,6 +441,7 @@ impl Model for ElectionModel<'_> {
             Event::Lose { link, at } => format!("is lost {}", message(link, at)),
             Event::Delay { link } => format!("is delayed {}", message(link, 0)),
             Event::Pass => "time passes".to_owned(),
+            Event::Establish(server) => format!("S{} is established", server + 1),
             Event::Deadline(server) => format!("S{}: a deadline comes", server + 1),
             Event::Crash(server) => format!("S{} crashes", server + 1),
             Event::Boot(server) => format!("S{} starts again", server + 1),

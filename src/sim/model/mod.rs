@@ -24,7 +24,7 @@
 //! |---|---|
 //! | `search`, `intern` | the search; numbers for states of single servers |
 //! | `election`, `voter` | elections: bounds and properties; one server |
-//! | `zab`, `replica`, `ghost` | ZAB: bounds and properties; one server and its disk; what nobody knows |
+//! | `zab_bounds`, `zab`, `replica`, `ghost` | ZAB: bounds and properties; one server and its disk; what nobody knows |
 
 mod election;
 mod ghost;
@@ -33,9 +33,10 @@ mod replica;
 mod search;
 mod voter;
 mod zab;
+mod zab_bounds;
 
 pub use election::ElectionBounds;
 pub use replica::ZabFlaw;
 pub use search::{ModelReport, ModelViolation};
 pub use voter::ElectionFlaw;
-pub use zab::ZabBounds;
+pub use zab_bounds::ZabBounds;

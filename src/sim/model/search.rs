@@ -13,7 +13,7 @@ pub(super) trait Model {
     type Event: Copy;
 
     /// Where everything begins.
-    fn initial(&mut self) -> Vec<u32>;
+    fn initial(&mut self) -> Result<Vec<u32>, Broken>;
 
     /// All that can happen in a state. Bounds show here: what they forbid is not listed.
     fn events(&mut self, state: &[u32], into: &mut Vec<Self::Event>);
@@ -100,13 +100,16 @@ const TOLD: usize = 40;
 /// Sees every state of a model, nearest first, so that a violation comes with one of its shortest paths; at most about
 /// `limit` states. From each of them it also goes the one way on that a calm world would take, to its rest.
 pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
-    let initial = model.initial();
+    let mut report = ModelReport { states: 1, complete: true, ..ModelReport::default() };
+    let initial = match model.initial() {
+        Ok(initial) => initial,
+        Err(broken) => return fail(model, report, broken, Vec::new(), &[]),
+    };
     let mut seen = HashSet::new();
     seen.insert(fingerprint(&initial));
     // From where each state was reached first, and how; by the state's number.
     let mut origins: Vec<(u32, Option<M::Event>)> = vec![(0, None)];
     let mut frontier = VecDeque::from([(0_u32, 0_u32, initial)]);
-    let mut report = ModelReport { states: 1, complete: true, ..ModelReport::default() };
     let mut events = Vec::new();
     let mut resting = HashSet::new();
     while let Some((number, depth, state)) = frontier.pop_front() {
@@ -194,7 +197,7 @@ fn fail<M: Model>(
     path: Vec<M::Event>,
     calm: &[M::Event],
 ) -> ModelReport {
-    let mut state = model.initial();
+    let mut state = model.initial().unwrap_or_default();
     let mut told = Vec::new();
     let searched = path.len();
     for (number, event) in path.into_iter().chain(calm.iter().take(TOLD).copied()).enumerate() {

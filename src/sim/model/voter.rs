@@ -12,6 +12,9 @@ use super::search::Broken;
 /// The instant at which every server always is: its machine is moved back to it after each step.
 const NOW: Time = Time::from_millis(1_000);
 
+/// The epoch of a leader that is established: larger than that of any history.
+const ESTABLISHED: Epoch = Epoch::new(1_000);
+
 /// The servers of an election, each in every state that it was ever seen in.
 ///
 /// The real machine takes each step once, for each state of one server and each input; after that the answer is looked up.
@@ -48,6 +51,8 @@ pub(super) enum Input {
     Crash,
     /// Its role has ended: it looks for a leader again.
     Start,
+    /// The leader that it follows, or it itself, is established.
+    Settle,
     /// A notification arrives.
     Hear { from: u64, note: u32 },
     /// So many microseconds pass.
@@ -106,6 +111,13 @@ impl Voters {
         self.vote(server).map(|vote| (vote.epoch, vote.zxid))
     }
 
+    /// Whether a server knows that its leader is established.
+    pub(super) fn is_established(&self, state: u32) -> bool {
+        let voter = self.machines.value(state);
+        let vote = voter.as_ref().as_ref().and_then(|voter| voter.machine.vote());
+        vote.is_some_and(|vote| vote.epoch == ESTABLISHED)
+    }
+
     /// For how many microseconds nothing happens in this state by itself.
     pub(super) fn rest(&self, state: u32) -> Option<u64> {
         let voter = self.machines.value(state);
@@ -135,6 +147,11 @@ impl Voters {
                 voter = Some(Voter { server, machine });
             }
             (Input::Start, Some(voter)) => voter.machine.start(NOW, self.vote(voter.server)),
+            (Input::Settle, Some(voter)) => {
+                if let Some(vote) = voter.machine.vote() {
+                    voter.machine.settle(Vote { epoch: ESTABLISHED, ..vote });
+                }
+            }
             (Input::Hear { from, note }, Some(voter)) => {
                 voter.machine.handle_notification(NOW, ServerId::new(from), *self.notes.value(note));
             }
@@ -169,7 +186,11 @@ impl Voters {
     /// What a server says of itself is true; what it says of others, they said.
     fn dishonest(&self, voter: &Voter, said: &Notification) -> Option<Broken> {
         let own = said.candidate.is_none_or(|candidate| Some(candidate) == self.vote(voter.server));
-        let vote = said.vote.is_none_or(|vote| Some(vote) == self.vote(vote.sid.number()));
+        let is_established = said.state != ServerState::Looking;
+        let vote = said.vote.is_none_or(|vote| {
+            let known = self.vote(vote.sid.number());
+            Some(vote) == known || (is_established && vote.epoch == ESTABLISHED)
+        });
         let settled =
             said.state == ServerState::Looking || said.vote.map(|vote| vote.sid) == voter.machine.leader();
         let honest = own && vote && settled;
