@@ -181,7 +181,7 @@ impl<'a> ZabModel<'a> {
                     let follows = *other != server && follower.leader() == Some(sid);
                     follows && !self.is_cut(state, sid, *other as u64 + 1)
                 });
-                followers.count() + 1 <= self.servers() / 2
+                followers.count() < self.servers() / 2
             }
             Role::Follower | Role::Observer => {
                 let Some(leader) = replica.leader() else { return false };
