@@ -24,11 +24,13 @@
 //! | `disk`, `machine`, `storage` | disks that forget, what is on them, and the time that they take |
 //! | `world`, `lifecycle`, `server`, `process`, `counters` | what a test handles |
 //! | `fault`, `plan`, `chaos`, `swarm`, `workload` | what can go wrong, when, and what clients do meanwhile |
+//! | `sweep` | one test again and again, each time with a fault at another operation |
 //! | `aftermath`, `liveness` | what stays wrong for good, and what is demanded all the same |
 //! | `linear`, `registers` | whether what clients were told is linearizable, judged without knowing how the quorum works |
 //! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `leases`, `coverage`, `eye` | what must hold, and who looks |
 //! | `trace`, `wording`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 //! | `case`, `shrink`, `page` | a world written down, a failing one made smaller, and a run shown |
+//! | `model` | not a simulation: every behaviour of the election, and of ZAB, within small bounds |
 
 mod aftermath;
 mod case;
@@ -50,6 +52,7 @@ mod linear;
 mod link;
 mod liveness;
 mod machine;
+pub mod model;
 mod network;
 mod oracle;
 mod page;
@@ -63,6 +66,7 @@ mod sessions;
 mod shrink;
 mod storage;
 mod swarm;
+mod sweep;
 mod trace;
 mod watch_oracle;
 mod wording;
@@ -89,6 +93,7 @@ pub use runner::{check, check_with, same_twice};
 pub use server::Server;
 pub use shrink::{Shrink, Shrunk};
 pub use swarm::{Mode, Swarm, SwarmReport};
+pub use sweep::{FrameFault, Sweep, SweepPoint, SweepReport, life_of_a_quorum};
 pub use trace::{Keep, Trace, TraceEvent};
 pub use workload::Workload;
 pub use world::{World, WorldConfig};
