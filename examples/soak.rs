@@ -7,10 +7,10 @@
 //! | `--seeds N` | how many seeds (100; without an end if only `--minutes` is given) |
 //! | `--minutes M` | stop after this long, by the wall |
 //! | `--jobs J` | how many worlds at once (1) |
-//! | `--span SECONDS` | how long faults happen in each world, in virtual time (10; 5 in liveness mode) |
+//! | `--span SECONDS` | how long faults happen in each world, in virtual time (8; 5 in liveness mode) |
 //! | `--verbose` | a line for every seed |
 //! | `--twice` | run every seed twice and compare the hashes |
-//! | `--all-points` | fail unless every point of coverage was reached |
+//! | `--all-points` | fail unless every point of coverage was reached that is not very rare |
 //! | `--trace` | write the page of every run; without `--seeds` there is one |
 //! | `--print` | print every event |
 //! | `--plan FILE` | run the case in this file instead of seeds |
@@ -276,10 +276,7 @@ fn main() -> ExitCode {
             });
         }
         while running.load(Ordering::Relaxed) > 0 {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "who looks at the line that shows how far it has come waits by the wall"
-            )]
+            #[expect(clippy::disallowed_methods, reason = "what is shown to a person is timed by the wall")]
             std::thread::sleep(Duration::from_millis(200));
             if let Ok(totals) = totals.lock()
                 && live
@@ -298,7 +295,8 @@ fn main() -> ExitCode {
     if !options.trace {
         println!("{}", totals.table(&options, started.elapsed()));
     }
-    let missed = totals.missed();
+    let mut missed = totals.missed();
+    missed.retain(|point| !point.is_rare());
     let uncovered = options.all_points && !missed.is_empty();
     if uncovered {
         println!("never reached: {missed:?}");

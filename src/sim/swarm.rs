@@ -75,7 +75,7 @@ impl Swarm {
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         let span = match mode {
-            Mode::Safety => Duration::from_secs(10),
+            Mode::Safety => Duration::from_secs(8),
             // Only to have a past: what is wrong afterwards matters.
             Mode::Liveness => Duration::from_secs(5),
         };
