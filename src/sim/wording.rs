@@ -105,14 +105,18 @@ fn body(body: &Body) -> (&'static str, String) {
         Body::NewLeader { epoch, tip } => ("NewLeader", format!("epoch {epoch}, history up to {tip}")),
         Body::AckNewLeader { epoch } => ("AckNewLeader", format!("epoch {epoch}")),
         Body::UpToDate { committed } => ("UpToDate", format!("committed {committed}")),
-        Body::Forward { payloads } => ("Forward", format!("{} requests", payloads.len())),
-        Body::Answer { payloads } => ("Answer", format!("{} answers", payloads.len())),
+        Body::Forward { payloads } => ("Forward", counted(payloads.len(), "request")),
+        Body::Answer { payloads } => ("Answer", counted(payloads.len(), "answer")),
         Body::Ping { round, .. } => ("Ping", format!("round {round}")),
         Body::Pong { round, .. } => ("Pong", format!("round {round}")),
         Body::Reset => ("Reset", String::new()),
         Body::NotLeading => ("NotLeading", String::new()),
         Body::Refused(why) => ("Refused", format!("{why:?}")),
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn range(entries: &[LogEntry]) -> String {

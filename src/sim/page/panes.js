@@ -123,7 +123,7 @@ function tellLegend() {
   $('legend-text').innerHTML = `
     <p>Time runs to the right. Each band is a server, and its colour is the part it plays; pale means that it does not serve clients yet.
       The thin stripe below it has a colour for each <b>epoch</b>, the reign of one leader. An arrow is a message from the lane it leaves to the lane it
-      reaches; its colour says what it is about (see the boxes above), a dashed one with a red ✗ was lost. A green ◆ says that the
+      reaches; its colour says what it is about (see the boxes above), a dashed one is still on its way at the end, or was lost if it has a red ✗. A green ◆ says that the
       server learned of a commit, the position beside it is <i style="all:unset;font-style:italic">epoch.counter</i>. Grey bars under a band are disk writes.
       Dots above it are what the server tells of itself. Orange is what was done to the world; the red line is where an invariant was violated.</p>
     <p class="keys">${key('looking', 'looks for a leader')}${key('leading', 'leads')}${key('following', 'follows')}${key('observing', 'observes')}${key('starting', 'starts, reads its disk')}
