@@ -50,10 +50,6 @@ fn elections() -> Vec<Case> {
         case("election of 5: 1 delay, 1 crash", ElectionBounds { crashes: 1, ..five() }),
         case("election of 5: 1 delay, 1 loss", ElectionBounds { losses: 1, ..five() }),
         case(
-            "election of 5: 2 deadlines, 1 role ends",
-            ElectionBounds { delays: Some(0), deadlines: 2, ends: 1, ..five() },
-        ),
-        case(
             "flawed election: one leader in each round",
             ElectionBounds { deadlines: 2, demand_one_leader_per_round: true, ..three() },
         ),
