@@ -94,10 +94,6 @@ fn broadcasts() -> Vec<Case> {
             ZabBounds { proposals: 1, leads: 3, follows: 5, ..two() },
         ),
         case("flawed ZAB: disks done early", flawed(ZabFlaw::EarlyDisk)),
-        case(
-            "flawed ZAB: disks that forget promises",
-            ZabBounds { proposals: 0, ..flawed(ZabFlaw::ForgetfulDisk) },
-        ),
         case("flawed ZAB: epochs before their history", flawed(ZabFlaw::HastyEpochs)),
         case("flawed ZAB: a quorum of one", flawed(ZabFlaw::SingleQuorum)),
     ]

@@ -96,13 +96,6 @@ fn a_disk_that_says_too_early_that_it_is_done_is_found() {
 }
 
 #[test]
-fn a_disk_that_forgets_a_promise_is_found() {
-    let bounds =
-        ZabBounds { proposals: 0, crashes: 1, flaw: Some(ZabFlaw::ForgetfulDisk), ..two_elections() };
-    breaks(&bounds.check(), "OneLeaderPerEpoch");
-}
-
-#[test]
 fn a_disk_that_writes_epochs_before_their_history_is_found() {
     let bounds = ZabBounds { flaw: Some(ZabFlaw::HastyEpochs), ..two_elections() };
     breaks(&bounds.check(), "AppliedIsDurable");

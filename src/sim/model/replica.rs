@@ -21,8 +21,6 @@ const FOR_EVER: Duration = Duration::from_secs(10_000);
 pub enum ZabFlaw {
     /// Every disk says that it is done before it is.
     EarlyDisk,
-    /// Every disk forgets at a crash which epoch was promised last.
-    ForgetfulDisk,
     /// Every disk writes epochs before the entries that were to be written before them.
     HastyEpochs,
     /// Every server takes any single server for a quorum.
@@ -155,9 +153,6 @@ impl Replicas {
                 replica.applied = 0;
                 for (_, op) in std::mem::take(&mut replica.writes).into_iter().take(kept) {
                     replica.write(op, step)?;
-                }
-                if self.flaw == Some(ZabFlaw::ForgetfulDisk) {
-                    replica.accepted = replica.current;
                 }
             }
             Input::Persisted => {
