@@ -98,6 +98,8 @@ pub struct Clients {
     pub per_address: u32,
     /// `maxCnxns`: connections in all; 0 for any number.
     pub total: u32,
+    /// `clientPortListenBacklog`: how many connections may wait to be accepted, as far as the system allows it.
+    pub backlog: u32,
     /// `jute.maxbuffer`, in bytes.
     pub max_buffer: u32,
 }
