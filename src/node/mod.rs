@@ -40,7 +40,7 @@ pub use observe::Observer;
 
 use driver::{Command, Driver};
 
-use crate::peer::{ConfigError, Detail, Ensemble, Inspection, Status};
+use crate::peer::{ConfigError, Detail, Ensemble, Inspection, Limits, Status};
 use crate::storage::Storage;
 use crate::transport::Transport;
 use crate::types::{ClientId, SeededRng, ServerId};
@@ -159,6 +159,12 @@ impl Node {
     #[must_use]
     pub fn ensemble(&self) -> &Ensemble {
         &self.shared.config.peer.ensemble
+    }
+
+    /// The bounds that the server was given.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.config.peer.limits
     }
 
     /// What happens in the server from now on. What is not taken in time is dropped, and counted.

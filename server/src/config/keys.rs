@@ -5,6 +5,7 @@ use super::settings::flag;
 /// The keys that do something here, each with an example of its value. Families (`server.1`) are named with a dot at the end.
 const IMPLEMENTED: &[(&str, &str)] = &[
     ("DigestAuthenticationProvider.superDigest", "super:xQJmxLMiHGwaqBvst5y6rkB6HQs="),
+    ("X509AuthenticationProvider.superUser", "CN=admin,O=example"),
     ("4lw.commands.whitelist", "srvr, ruok, mntr"),
     ("admin.commandURL", "/commands"),
     ("admin.enableServer", "true"),
@@ -76,7 +77,6 @@ const GUARDS: &[&str] = &[
 
 /// Keys that are accepted and do nothing, and why. A name that ends with a dot stands for all that begin so.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("X509AuthenticationProvider.superUser", "certificates make no super user here"),
     ("admin.idleTimeout", "the admin server closes a connection when it is done with it"),
     ("authProvider.", "there are the schemes world, auth, digest, ip and, over TLS, x509; none can be added"),
     ("clientTcpKeepAlive", "sessions show that a client is alive"),

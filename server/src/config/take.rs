@@ -51,6 +51,7 @@ pub(super) fn take(settings: &mut Settings, dynamic: Option<&Properties>) -> Opt
         words: words(settings),
         extended_types: settings.flag("extendedTypesEnabled").unwrap_or(false),
         super_digest: super_digest(settings),
+        super_subject: settings.text("X509AuthenticationProvider.superUser"),
         admin: admin(settings),
         metrics: metrics(settings),
         servers,

@@ -50,6 +50,8 @@ pub struct ZooCfg {
     pub extended_types: bool,
     /// `DigestAuthenticationProvider.superDigest`: the identity of the super user.
     pub super_digest: Option<String>,
+    /// `X509AuthenticationProvider.superUser`: the subject of the certificate that makes a client the super user.
+    pub super_subject: Option<String>,
     /// `admin.*`; none when it is switched off.
     pub admin: Option<HostPort>,
     /// `metricsProvider.*`: a listener for metrics alone, if one is asked for.

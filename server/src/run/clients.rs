@@ -33,6 +33,7 @@ pub(super) async fn open(
         connection: Arc::new(connection),
         connections_per_address: usize::try_from(clients.per_address).unwrap_or(usize::MAX),
         connections: usize::try_from(clients.total).unwrap_or(usize::MAX),
+        super_subject: cfg.super_subject.as_deref().map(Into::into),
         registry: Arc::new(Registry::new()),
         host: Arc::new(host),
         ..ServeOptions::default()

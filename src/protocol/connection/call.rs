@@ -82,7 +82,9 @@ pub(super) fn steps(call: Call, own: &[Identity], options: &ConnectionOptions) -
         }
         Call::GetAcl(request) => Step::read(Read::Acl { path: path(&request.path) }, false, Expectation::Acl),
         Call::GetEphemerals(request) => {
-            let prefix = path(&request.path);
+            // As in ZooKeeper what is blank means all.
+            let prefix = request.path.trim_matches(|character| character <= ' ');
+            let prefix = path(if prefix.is_empty() || prefix == "/" { "/" } else { &request.path });
             Step::read(Read::Ephemerals { prefix }, false, Expectation::Ephemerals)
         }
         Call::GetAllChildrenNumber(request) => {

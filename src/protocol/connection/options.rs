@@ -8,8 +8,8 @@ use crate::protocol::words::WordSet;
 pub struct ConnectionOptions {
     /// The largest frame that is taken, in bytes; ZooKeeper's `jute.maxbuffer`.
     pub max_frame: usize,
-    /// How many requests may wait before no more are read. It must be below what the node allows one client
-    /// ([`Limits::requests_per_client`](crate::peer::Limits::requests_per_client)), or a busy client is closed as overloaded.
+    /// How many requests may wait before no more are read. It is to be below what the node allows one client
+    /// ([`Limits::requests_per_client`](crate::peer::Limits::requests_per_client)), or a busy client is closed as overloaded; `serve` sees to that.
     pub outstanding: usize,
     /// How many bytes the requests that wait may have before no more are read; one request is taken whatever its length.
     pub outstanding_len: usize,

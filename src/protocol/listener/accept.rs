@@ -98,6 +98,9 @@ async fn encrypted(
     let Some(tls) = &server.options.tls else { return };
     match timeout(server.options.handshake, tls.accept(stream)).await {
         Ok(Ok((stream, identity))) => {
+            let superuser = server.options.super_subject.as_deref();
+            let is_super = identity.as_ref().is_some_and(|identity| Some(&*identity.id) == superuser);
+            identities.extend(is_super.then(|| Identity::new("super", "")));
             identities.extend(identity);
             Session::new(server, ending, place, stream, identities).await;
         }

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::node::Node;
 
+use super::ConnectionOptions;
 use super::words::{self, ServerReport, Word};
 
 pub use options::ServeOptions;
@@ -48,6 +49,13 @@ pub fn serve(
     options: ServeOptions,
 ) -> io::Result<(Service, ServiceDriver)> {
     let address = listener.local_addr()?;
+    let mut options = options;
+    // A client is slowed down before it meets the node's limit, which would end its connection.
+    let most = node.limits().requests_per_client.saturating_sub(1).max(1);
+    if options.connection.outstanding > most {
+        let connection = ConnectionOptions { outstanding: most, ..(*options.connection).clone() };
+        options.connection = Arc::new(connection);
+    }
     let server = Arc::new(Server { node: node.clone(), options });
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let acceptor = Acceptor::new(Arc::clone(&server), listener, stopped);

@@ -22,6 +22,9 @@ pub struct ServeOptions {
     pub farewell: Duration,
     /// TLS, and certificates that clients prove themselves with. Without it nothing is encrypted.
     pub tls: Option<Arc<ClientTls>>,
+    /// The subject of the certificate that makes a client the superuser, as in ZooKeeper's
+    /// `X509AuthenticationProvider.superUser`. Without it none does.
+    pub super_subject: Option<Box<str>>,
     /// Where connections are counted. Listeners that share it share its limits too.
     pub registry: Arc<Registry>,
     /// What only the program around the node knows.
@@ -38,6 +41,7 @@ impl Default for ServeOptions {
             handshake: Duration::from_secs(10),
             farewell: Duration::from_secs(2),
             tls: None,
+            super_subject: None,
             registry: Arc::default(),
             host: Arc::new(NoHostFacts),
         }

@@ -288,6 +288,18 @@ fn sync_answers_with_the_path_that_was_sent() {
 }
 
 #[test]
+fn a_blank_prefix_asks_for_all_ephemerals() {
+    for (prefix, asked) in [("", "/"), ("/", "/"), (" /\u{1}", "/"), ("/a", "/a"), ("/a ", "/a ")] {
+        let mut host = Host::open();
+        host.call(1, &Call::GetEphemerals(PathRequest { path: prefix.into() }));
+        let prefix = RequestPath::from(asked);
+        let read =
+            Request::Read { read: Read::Ephemerals { prefix }, level: ReadLevel::Session, watch: false };
+        assert_eq!(host.asked, [ConnectionEvent::Request { tag: 0, request: read }]);
+    }
+}
+
+#[test]
 fn the_end_of_the_session_is_answered_and_then_the_connection_closes() {
     let mut host = Host::open();
     let mut bytes = request_frame(8, &Call::CloseSession);

@@ -205,6 +205,41 @@ async fn the_words_are_answered_to_whoever_asks_and_to_the_program() {
 }
 
 #[tokio::test]
+async fn sessions_ephemerals_and_watches_can_be_listed() {
+    let servers = Servers::start(3, ServeOptions::default).await;
+    let (mut ann, mut bob) = (servers.client(0).await, servers.client(1).await);
+    ann.call(&create("/e", 1)).await;
+    bob.call(&Call::Sync(PathRequest { path: "/".into() })).await;
+    bob.call(&Call::GetData(read("/e", true))).await;
+    let service = &servers.services[1];
+    let dump = service.word(Word::Dump).await;
+    assert!(dump.contains(&format!("Sessions with Ephemerals (1):\n{}:\n\t/e\n", ann.session)), "{dump}");
+    assert!(dump.contains(&format!("\n{}\t10000ms\n", bob.session)), "{dump}");
+    assert_eq!(service.word(Word::Wchc).await, format!("{}\n\t/e\n\n", bob.session));
+    assert_eq!(service.word(Word::Wchs).await, "1 connections watching 1 paths\nTotal watches:1\n");
+    assert_eq!(servers.services[0].word(Word::Wchp).await, "\n", "watches are the server's own");
+
+    let report = service.report(Word::Cons).await;
+    let [connection] = &report.connections[..] else { panic!("{:?}", report.connections) };
+    assert_eq!((connection.session, connection.timeout_millis), (bob.session, 10_000));
+    assert_eq!((connection.activity.received, connection.activity.sent), (3, 3));
+    service.word(Word::Crst).await;
+    assert!(service.registry().connections()[0].activity.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_asks_much_at_once_is_slowed_down_and_not_closed() {
+    let servers = Servers::start(1, ServeOptions::default).await;
+    let mut client = servers.client(0).await;
+    for number in 0..1_000 {
+        client.send(&create(&format!("/{number}"), 0)).await;
+    }
+    for _ in 0..1_000 {
+        assert_eq!(client.answer().await.unwrap().0.err, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_has_stopped_says_that_it_does_not_serve() {
     let servers = Servers::start(1, ServeOptions::default).await;
     let mut client = servers.client(0).await;

@@ -33,7 +33,8 @@ impl Servers {
         let (mut nodes, mut services, mut events) = (Vec::new(), Vec::new(), Vec::new());
         for server in servers.clone() {
             let seed = [server.number() as u8; 32];
-            let config = PeerConfig::new(cluster, server, Ensemble::majority(servers.clone()), seed);
+            let mut config = PeerConfig::new(cluster, server, Ensemble::majority(servers.clone()), seed);
+            config.limits.requests_per_client = 16;
             let (transport, storage) = (Arc::new(hub.join(server)), Arc::new(MemoryStorage::new()));
             let (node, driver) = Node::start(config.into(), transport, storage, Arc::clone(&clock)).unwrap();
             events.push(node.events());

@@ -5,6 +5,7 @@ use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -105,6 +106,26 @@ async fn a_certificate_is_an_identity_and_can_be_replaced_while_clients_are_atta
 }
 
 #[tokio::test]
+async fn the_named_subject_is_the_superuser_and_no_other() {
+    let authority = Authority::new();
+    let tls = Arc::new(ClientTls::new(&authority.files("one.test", true)).unwrap());
+    let servers = Servers::start(1, || ServeOptions {
+        tls: Some(Arc::clone(&tls)),
+        super_subject: Some("CN=root".into()),
+        ..ServeOptions::default()
+    })
+    .await;
+    for (name, is_super) in [("root", true), ("toor", false)] {
+        let own = authority.issue(&[(DnType::CommonName, name)], "any.test");
+        let mut client = dial(&servers, &authority, Some(&own), "one.test").await.unwrap();
+        client.connect(&connect_request()).await.unwrap();
+        let (_, mut body) = client.call(&Call::WhoAmI).await;
+        let identities = WhoAmIResponse::decode(&mut body).unwrap().identities;
+        assert_eq!(identities.iter().any(Identity::is_super), is_super, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn without_tls_nobody_gets_through_the_secure_port() {
     let authority = Authority::new();
     let tls = Arc::new(ClientTls::new(&authority.files("one.test", false)).unwrap());
@@ -112,7 +133,6 @@ async fn without_tls_nobody_gets_through_the_secure_port() {
         Servers::start(1, || ServeOptions { tls: Some(Arc::clone(&tls)), ..ServeOptions::default() }).await;
     let mut plain = Client::dial(servers.address(0)).await;
     // What comes is an alert of TLS or nothing, never a session.
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     plain.stream.write_all(&crate::protocol::record::frame_of(&connect_request())).await.unwrap();
     let mut answer = Vec::new();
     let _closed_or_reset = plain.stream.read_to_end(&mut answer).await;
