@@ -9,8 +9,9 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::executor::block_on;
 use quorate::storage::fs::OsFileSystem;
-use quorate::storage::{FileStorage, FileStorageOptions, IfEmpty, Storage};
-use quorate::{ClusterId, Epoch, LogEntry, LogOp, ServerId, WriteBatch, Zxid};
+use quorate::storage::{FileStorage, FileStorageOptions, IfEmpty, Storage, StorageError};
+use quorate::types::{LogEntry, LogOp, WriteBatch};
+use quorate::{ClusterId, Epoch, ServerId, Zxid};
 
 const PAYLOAD_LEN: usize = 128;
 const RECORDS: u32 = 1_000_000;
@@ -68,8 +69,12 @@ fn batch(first: u32, count: u32) -> WriteBatch {
 }
 
 fn open(dir: &Path, threads: bool) -> FileStorage {
-    let options = FileStorageOptions::new(ClusterId::new(1), ServerId::new(1), IfEmpty::StartNew);
+    let options = FileStorageOptions::new(ClusterId::new(1), ServerId::new(1), IfEmpty::Refuse);
     let fs = Arc::new(OsFileSystem::new(dir).expect("a directory under target"));
+    match FileStorage::format_on(fs.clone(), &options) {
+        Ok(()) | Err(StorageError::NotEmpty(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
     let opened = if threads { FileStorage::open_on(fs, options) } else { FileStorage::inline(fs, options) };
     opened.expect("nobody else uses it")
 }

@@ -1,16 +1,20 @@
 //! What a million nodes cost in memory, and the longest pauses: `cargo bench --bench tree_footprint`.
 //!
-//! Memory is the growth of the process's resident set (Linux), so the allocator's own overhead is in it. Spans are
-//! processor time where the system tells it, pauses are by the wall: on a busy machine the longest says nothing.
+//! Memory is the growth of the process's resident set (Linux), so the allocator's own overhead is in it. Spans and pauses are
+//! processor time of the thread: what others do on a busy machine is not in them.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails may stop")]
 
-use std::fmt;
-use std::time::{Duration, Instant};
+#[path = "trio/pauses.rs"]
+mod pauses;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use quorate::tree::{Tree, TreeLimits, TreeRestore};
 use quorate::types::{Acl, Caller, Change, Lifetime, Read, SessionId, Txn, WallTime, ZnodePath, Zxid};
+
+use self::pauses::{Pauses, busy};
 
 const NODES: u64 = 1_000_000;
 const DIRECTORIES: u64 = 1_000;
@@ -88,30 +92,6 @@ fn apply(tree: &mut Tree, number: u64, txn: &Txn, changes: &mut Vec<Change>) {
     tree.apply(zxid, SessionId::NONE, WallTime::from_millis(1), txn, changes).expect("it fits");
 }
 
-/// How long single steps took.
-#[derive(Default)]
-struct Pauses(Vec<Duration>);
-
-impl Pauses {
-    #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
-    fn measure<T>(&mut self, step: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
-        let done = step();
-        self.0.push(begun.elapsed());
-        done
-    }
-}
-
-impl fmt::Display for Pauses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sorted = self.0.clone();
-        sorted.sort_unstable();
-        let at =
-            |part: f64| sorted.get(((sorted.len() - 1) as f64 * part) as usize).copied().unwrap_or_default();
-        write!(f, "half within {:?}, 99 % within {:?}, all within {:?}", at(0.5), at(0.99), at(1.0))
-    }
-}
-
 fn per_node(before: u64) -> u64 {
     resident().saturating_sub(before) / NODES
 }
@@ -120,11 +100,4 @@ fn per_node(before: u64) -> u64 {
 fn resident() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok()).map_or(0, |pages| pages * 4096)
-}
-
-/// Processor time so far, or 0 where there is no `/proc`.
-fn busy() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/schedstat").ok();
-    let nanos = text.and_then(|text| text.split(' ').next()?.parse().ok());
-    Duration::from_nanos(nanos.unwrap_or_default())
 }

@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use futures::executor::{ThreadPool, block_on};
 use futures::{future::join, lock::Mutex};
 use quorate::client::{Client, ClientOptions};
-use quorate::node::{Clock, Node, SystemClock, entropy};
+use quorate::node::{Node, SystemClock, entropy};
 use quorate::peer::{Ensemble, PeerConfig};
 use quorate::storage::{MemoryStorage, Storage, StorageError, conformance};
 use quorate::transport::Hub;
-use quorate::{ClusterId, LogEntry, LogOp, Recovered, ServerId, SnapshotChunk, WriteBatch, Zxid, codec};
+use quorate::types::{LogEntry, LogOp, Recovered, SnapshotChunk, WriteBatch};
+use quorate::{ClusterId, ServerId, Zxid, codec};
 use serde::{Deserialize, Serialize};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -114,12 +115,12 @@ impl Storage for Journal {
 }
 
 /// Starts a quorum of one on the journal at `path`, makes a node in it, looks at all nodes, and stops it.
-async fn live(path: PathBuf, clock: Arc<dyn Clock>, pool: &ThreadPool) -> Result<()> {
+async fn live(path: PathBuf, pool: &ThreadPool) -> Result<()> {
     let (hub, server) = (Hub::new(ClusterId::new(1)), ServerId::new(1));
     let config = PeerConfig::new(hub.cluster(), server, Ensemble::majority([server]), entropy()?);
     let (transport, storage) = (Arc::new(hub.join(server)), Arc::new(Journal::new(path)));
-    let (node, server) = Node::start(config.into(), transport, storage, clock.clone())?;
-    let (client, driver) = Client::new([&node], clock, ClientOptions::new(entropy()?))?;
+    let (node, server) = Node::start(config.into(), transport, storage, Arc::new(SystemClock::new()?))?;
+    let (client, driver) = Client::new([&node], node.clock(), ClientOptions::new(entropy()?))?;
     pool.spawn_ok(driver);
     let story = async {
         let made = client.create("/life-", "").sequential().await;
@@ -142,9 +143,8 @@ fn main() -> Result<()> {
         Box::new(move || Box::new(Journal::new(path.clone())) as Box<dyn Storage>)
     });
     println!("the journal does what every storage must do");
-    let (clock, pool) = (Arc::new(SystemClock::new()?), ThreadPool::new()?);
     for _ in 0..3 {
-        block_on(live(dir.join("journal"), clock.clone(), &pool))?;
+        block_on(live(dir.join("journal"), &ThreadPool::new()?))?;
     }
     Ok(remove_dir_all(dir)?)
 }

@@ -50,13 +50,17 @@ impl House {
         self.say(me, line);
     }
 
+    fn data(&self, me: ServerId) -> (PathBuf, FileStorageOptions) {
+        (self.dir.join(me.to_string()), FileStorageOptions::new(self.hub.cluster(), me, IfEmpty::Refuse))
+    }
+
     fn start(self: &Arc<Self>, server: ServerId) -> Result<Node> {
-        let (cluster, ensemble) = (self.hub.cluster(), Ensemble::majority([1, 2, 3].map(ServerId::new)));
-        let options = FileStorageOptions::new(cluster, server, IfEmpty::StartNew);
-        let storage = Arc::new(FileStorage::open(self.dir.join(format!("server-{server}")), options)?);
-        let transport = Arc::new(self.hub.join(server));
-        let config = PeerConfig::new(cluster, server, ensemble, entropy()?);
-        let (node, driver) = Node::start(config.into(), transport, storage, self.clock.clone())?;
+        let ensemble = Ensemble::majority([1, 2, 3].map(ServerId::new));
+        let config = PeerConfig::new(self.hub.cluster(), server, ensemble, entropy()?);
+        let (dir, options) = self.data(server);
+        let (transport, storage) = (self.hub.join(server), FileStorage::open(dir, options)?);
+        let (node, driver) =
+            Node::start(config.into(), Arc::new(transport), Arc::new(storage), self.clock.clone())?;
         let (house, events) = (self.clone(), node.events());
         self.pool.spawn_ok(async move {
             let (end, ()) = join(driver, events.map(|event| house.tell(server, &event)).collect()).await;
@@ -73,17 +77,14 @@ impl House {
     }
 }
 
-/// Stops a server and waits for its end, which is that of its events.
-async fn stop(node: &Node) {
-    let events = node.events();
-    node.shutdown();
-    events.for_each(async |_| {}).await;
-}
-
 async fn first_minute(house: &Arc<House>) -> Result<()> {
     let say = |what: &str| house.say("", what);
     say("== three servers elect: the newest epoch wins, then the longest history, then the number ==");
     let servers = [1, 2, 3].map(ServerId::new);
+    if !house.dir.exists() {
+        let mut data = servers.into_iter().map(|server| house.data(server));
+        data.try_for_each(|(dir, options)| FileStorage::format(dir, &options))?;
+    }
     let mut nodes = [house.start(servers[0])?, house.start(servers[1])?, house.start(servers[2])?];
     house.client(&nodes[..1])?.connected().await?;
     let old = nodes[0].status().await?.leader.ok_or("a server that serves knows a leader")?;
@@ -113,8 +114,8 @@ async fn first_minute(house: &Arc<House>) -> Result<()> {
     nodes[1..].iter().for_each(|node| house.hub.disconnect(old, node.server()));
     let before = nodes[0].status().await?.logged;
     house.pool.spawn_ok(async move { drop(lonely.create("/app/lost", "").await) });
-    while nodes[0].status().await?.logged == before {}
-    stop(&nodes[0]).await;
+    nodes[0].until(|status| status.logged > before).await?;
+    nodes[0].stop().await;
     client.create("/app/after", "the new epoch").await?;
     let new = nodes[1].status().await?.leader.ok_or("a server that serves knows a leader")?;
     say(&format!("server {new} leads; the client goes on in its session"));
@@ -126,18 +127,17 @@ async fn first_minute(house: &Arc<House>) -> Result<()> {
     say(&format!("it has {names:?}: the lost write is nowhere"));
     say("== everything stops, starts again from disk, and is there ==");
     let before = reader.get("/app").linearizable().await?;
-    join_all(nodes.iter().map(stop)).await;
+    join_all(nodes.iter().map(Node::stop)).await;
     let nodes = [house.start(servers[0])?, house.start(servers[1])?, house.start(servers[2])?];
-    let after = house.client(&nodes)?.get("/app").linearizable().await?;
+    let client = house.client(&nodes)?;
+    let after = client.get("/app").linearizable().await?;
     assert_eq!(before, after, "data and stat are those from before");
     say(&format!("/app is {:?} at version {}, as before", after.bytes(), after.stat.version));
-    loop {
-        let all = try_join_all(nodes.iter().map(Node::status)).await?;
-        if all.iter().all(|one| (one.applied, one.digest) == (all[0].applied, all[0].digest)) {
-            say(&format!("all three are at zxid {} with digest {:016x}", all[0].applied, all[0].digest));
-            return Ok(());
-        }
-    }
+    let zxid = client.sync().await?;
+    let all = try_join_all(nodes.iter().map(|node| node.until(|status| status.applied >= zxid))).await?;
+    let states = all.iter().map(|status| format!("{} with digest {:016x}", status.applied, status.digest));
+    states.for_each(|state| say(&format!("at zxid {state}")));
+    Ok(())
 }
 
 fn main() -> Result<()> {

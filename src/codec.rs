@@ -15,6 +15,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
+use crate::types::shared;
+
 /// The first four bytes of every frame: three letters and the version of the format.
 pub const MAGIC: [u8; 4] = *b"QRT\x01";
 
@@ -56,6 +58,64 @@ pub enum CodecError {
     Encode(String),
 }
 
+/// Encodes many records without an envelope, one after the other into the same block of memory, so that a short record costs
+/// no allocation of its own. A block lasts as long as any record in it.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    block: BytesMut,
+}
+
+/// How large a block is. Records that do not fit in what is left of one begin the next.
+const BLOCK_LEN: usize = 32 << 10;
+
+/// With less than this left of a block the next one is begun, because most records would have to be moved to it.
+const BLOCK_REST: usize = 256;
+
+impl Encoder {
+    /// One without a block.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Encodes a record, to the same bytes as [`encode`] does.
+    ///
+    /// # Errors
+    ///
+    /// When it is larger than [`MAX_BODY_LEN`].
+    pub fn encode<T: Serialize>(&mut self, record: &T) -> Result<Bytes, CodecError> {
+        if self.block.capacity() < BLOCK_REST {
+            self.block = BytesMut::with_capacity(BLOCK_LEN);
+        }
+        let result = bincode::serde::encode_into_writer(record, Block(&mut self.block), config());
+        match result {
+            Ok(()) if self.block.len() <= MAX_BODY_LEN => Ok(self.block.split().freeze()),
+            Ok(()) => {
+                let len = self.block.len();
+                self.block = BytesMut::new();
+                Err(CodecError::TooLong(len))
+            }
+            Err(error) => {
+                self.block.clear();
+                Err(CodecError::Encode(error.to_string()))
+            }
+        }
+    }
+}
+
+/// What a record is written to.
+struct Block<'a>(&'a mut BytesMut);
+
+impl bincode::enc::write::Writer for Block<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// How long a payload is that shares the memory of its frame. A shorter one would keep a buffer alive that is many times its size.
+const SHARED_LEN: usize = 16 << 10;
+
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<MAX_BODY_LEN>()
 }
@@ -83,6 +143,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (record, used) = bincode::serde::decode_from_slice(bytes, config())
         .map_err(|error| CodecError::Record(error.to_string()))?;
     if used == bytes.len() { Ok(record) } else { Err(CodecError::Trailing(bytes.len() - used)) }
+}
+
+/// The same, for a record whose payloads may share the memory of `bytes` instead of being copied out of it; they keep
+/// all of it alive.
+///
+/// # Errors
+///
+/// When the bytes are too few, too many or make no sense.
+pub fn decode_shared<T: DeserializeOwned>(bytes: Bytes) -> Result<T, CodecError> {
+    shared::while_decoding(bytes, 1, decode)
 }
 
 /// Encodes a record in the envelope that the table above shows.
@@ -140,10 +210,19 @@ pub fn decode_frame<T: DeserializeOwned>(frame: &[u8]) -> Result<T, CodecError> 
     decode(body)
 }
 
+/// The same, but long payloads share the memory of the frame, which lasts as long as they do, instead of being copied.
+///
+/// # Errors
+///
+/// When anything of it is not as [`encode_frame`] makes it.
+pub fn decode_frame_shared<T: DeserializeOwned>(frame: Bytes) -> Result<T, CodecError> {
+    shared::while_decoding(frame, SHARED_LEN, decode_frame)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Expected, Write};
+    use crate::types::{Expected, LogEntry, Write, Zxid};
 
     #[test]
     fn nesting_is_refused_at_any_depth_and_leaves_no_trace() {
@@ -161,6 +240,52 @@ mod tests {
         let data = Bytes::from(vec![0; MAX_BODY_LEN + 1]);
         assert_eq!(encode(&data).unwrap_err(), CodecError::TooLong(MAX_BODY_LEN + 6));
         assert!(encode_frame(&data).is_err());
+        let mut encoder = Encoder::new();
+        assert_eq!(encoder.encode(&data).unwrap_err(), CodecError::TooLong(MAX_BODY_LEN + 6));
+        assert_eq!(encoder.encode(&"and goes on").unwrap(), encode(&"and goes on").unwrap());
+    }
+
+    #[test]
+    fn records_that_share_a_block_are_what_they_are_alone() {
+        let mut encoder = Encoder::new();
+        let lengths = [0, 1, 100, 300, 5_000, 40_000, 2, 70_000].into_iter().cycle().take(100);
+        let records: Vec<_> = lengths.zip(0..).map(|(len, fill)| Bytes::from(vec![fill; len])).collect();
+        let encoded: Vec<_> = records.iter().map(|record| encoder.encode(record).unwrap()).collect();
+        let alone: Vec<_> = records.iter().map(|record| encode(record).unwrap()).collect();
+        assert_eq!(encoded, alone);
+    }
+
+    fn entry(len: usize) -> LogEntry {
+        LogEntry { zxid: Zxid::from_u64(7), payload: Bytes::from(vec![1; len]) }
+    }
+
+    #[test]
+    fn a_payload_lies_in_the_memory_of_what_it_was_decoded_from() {
+        let encoded = encode(&entry(100)).unwrap();
+        let within = |part: &Bytes| encoded.as_ptr_range().contains(&part.as_ptr());
+        let shared: LogEntry = decode_shared(encoded.clone()).unwrap();
+        assert_eq!(shared, entry(100));
+        assert!(within(&shared.payload));
+        let copied: LogEntry = decode(&encoded).unwrap();
+        assert_eq!(copied, entry(100));
+        assert!(!within(&copied.payload));
+    }
+
+    #[test]
+    fn a_short_payload_does_not_keep_its_frame() {
+        for (len, shared) in [(0, false), (100, false), (100_000, true)] {
+            let frame = encode_frame(&entry(len)).unwrap();
+            let decoded: LogEntry = decode_frame_shared(frame.clone()).unwrap();
+            assert_eq!(decoded, entry(len));
+            assert_eq!(frame.as_ptr_range().contains(&decoded.payload.as_ptr()), shared, "{len}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_leaves_the_next_one_alone() {
+        let encoded = encode(&entry(100)).unwrap();
+        assert!(decode_shared::<LogEntry>(encoded.slice(1..)).is_err());
+        assert_eq!(decode_shared::<LogEntry>(encoded).unwrap(), entry(100));
     }
 
     #[test]

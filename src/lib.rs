@@ -80,7 +80,14 @@ pub mod types;
 pub mod watch;
 pub mod zab;
 
-pub use types::*;
+pub use client::Client;
+pub use node::Node;
+// What most programs name. The rest is in the rooms, and all nouns are in `types`.
+pub use types::{
+    Acl, AclEntry, ClusterId, CreateMode, Epoch, ErrorCode, Expected, Identity, Lane, Lifetime, Now,
+    PathError, Permissions, Refusal, SeededRng, ServerId, SessionId, Stat, Time, WallTime, WatchEvent,
+    WatchEventKind, ZnodePath, Zxid,
+};
 
 /// Compiles what the README shows. It shows TCP, hence the feature.
 #[cfg(all(doctest, feature = "tokio"))]

@@ -3,6 +3,7 @@
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quorate::sim::{self, FaultKind, Swarm, World, WorldConfig};
@@ -50,6 +51,30 @@ fn worlds_with_crashes_and_power_cuts_stay_safe_and_come_back_to_life() {
     let kinds = vec![Bounce, Crash, FsyncError, IoError, Pause, PowerLoss, PowerLossOfAll, TornWrite];
     let swarm = Swarm { kinds, span: Duration::from_secs(4), ..Swarm::default() };
     survives(&swarm, 100..105);
+}
+
+/// A list of faults says nothing of what happens: each of them must have been done to some world.
+#[test]
+fn scn_66_the_worlds_meet_every_kind_of_fault_and_clients_read_write_and_watch_in_them() {
+    let swarm = Swarm { span: Duration::from_secs(2), ..Swarm::default() };
+    let (mut drawn, mut done, mut compared) = (Vec::new(), BTreeSet::new(), (0, 0));
+    for seed in 1_000.. {
+        let report = swarm.run(seed);
+        assert!(report.failure.is_none(), "seed {seed}: {:?}", report.failure);
+        done.extend(report.counters.faults.iter().filter(|(_, count)| **count > 0).map(|(name, _)| *name));
+        drawn.extend(report.kinds);
+        compared.0 += report.counters.oracle.reads + report.counters.oracle.writes;
+        compared.1 += report.counters.oracle.events;
+        if FaultKind::ALL.iter().all(|kind| drawn.contains(kind)) && compared.0 > 1_000 && compared.1 > 100 {
+            break;
+        }
+        assert!(seed < 1_040, "only {done:?}, {compared:?}");
+    }
+    for name in
+        ["partition", "hold", "crash", "power_loss", "pause", "fsync_error", "bit_flip", "expire_session"]
+    {
+        assert!(done.contains(name), "no world met `{name}`: {done:?}");
+    }
 }
 
 #[test]

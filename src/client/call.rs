@@ -2,7 +2,8 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::channel::oneshot;
@@ -11,6 +12,7 @@ use super::shared::Shared;
 use super::watch::OneShotWatch;
 use super::{Client, ClientError};
 
+use crate::node::{Clock, Sleep};
 use crate::peer::{Answer, ReadLevel};
 use crate::types::{ErrorCode, Identity, Read, Refusal, Write, Zxid};
 
@@ -23,6 +25,18 @@ use crate::types::{ErrorCode, Identity, Read, Refusal, Write, Zxid};
 pub struct Call<T> {
     step: Step,
     finish: Option<Finish<T>>,
+    /// For a call that takes several requests: all of it.
+    composed: Option<Composed<T>>,
+    deadline: Deadline,
+}
+
+type Composed<T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send>>;
+
+/// How long a call may take, from when it is polled for the first time.
+enum Deadline {
+    None,
+    In(Duration, Arc<dyn Clock>),
+    At(Sleep),
 }
 
 type Finish<T> = Box<dyn FnOnce(Answered) -> Result<T, ClientError> + Send>;
@@ -83,27 +97,37 @@ impl<T> Call<T> {
         let (sender, receiver) = oneshot::channel();
         let call = Asked { ask, answer: sender };
         Self {
+            deadline: client.deadline(),
             step: Step::Entering { client, turn: None, call: Some(call), answer: Some(receiver) },
             finish: Some(Box::new(finish)),
+            composed: None,
         }
     }
 
-    pub(super) fn failed(error: ClientError) -> Self {
-        Self { step: Step::Failed(error), finish: None }
+    /// A call that takes several requests, which `make` issues one after the other.
+    pub(super) fn composed<F>(client: &Client, make: impl FnOnce(Client) -> F) -> Self
+    where
+        F: Future<Output = Result<T, ClientError>> + Send + 'static,
+    {
+        // The span is for all of them.
+        let composed = Some(Box::pin(make(client.without_deadline())) as Composed<T>);
+        Self { step: Step::Done, finish: None, composed, deadline: client.deadline() }
     }
-}
 
-impl<T> Future for Call<T> {
-    type Output = Result<T, ClientError>;
+    pub(super) fn failed(error: ClientError) -> Self {
+        Self { step: Step::Failed(error), finish: None, composed: None, deadline: Deadline::None }
+    }
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<T, ClientError>> {
+        if let Some(composed) = &mut self.composed {
+            let answer = ready!(composed.as_mut().poll(context));
+            self.composed = None;
+            return Poll::Ready(answer);
+        }
         loop {
             match &mut self.step {
                 Step::Entering { client, turn, call, answer } => {
-                    let entered = match client.shared().poll_enter(context, turn, call) {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(entered) => entered,
-                    };
+                    let entered = ready!(client.shared().poll_enter(context, turn, call));
                     let step = match (entered, answer.take()) {
                         (Ok(()), Some(answer)) => Step::UnderWay(answer),
                         (Ok(()), None) => Step::Failed(ClientError::Stopped),
@@ -112,10 +136,7 @@ impl<T> Future for Call<T> {
                     self.step = step;
                 }
                 Step::UnderWay(answer) => {
-                    let answer = match answer.poll_unpin(context) {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(answer) => answer.unwrap_or(Err(ClientError::Stopped)),
-                    };
+                    let answer = ready!(answer.poll_unpin(context)).unwrap_or(Err(ClientError::Stopped));
                     self.step = Step::Done;
                     let finish = self.finish.take().ok_or(ClientError::Stopped);
                     return Poll::Ready(answer.and_then(|answered| finish?(answered)));
@@ -125,19 +146,49 @@ impl<T> Future for Call<T> {
             }
         }
     }
+
+    /// Leaves the queue of those that wait to enter.
+    fn give_up(&mut self) {
+        if let Step::Entering { client, turn: Some(turn), .. } = &self.step {
+            client.shared().give_up(*turn);
+        }
+        self.step = Step::Done;
+        self.composed = None;
+    }
+}
+
+impl<T> Future for Call<T> {
+    type Output = Result<T, ClientError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(answer) = self.poll_answer(context) {
+            return Poll::Ready(answer);
+        }
+        if let Deadline::In(span, clock) = &self.deadline {
+            self.deadline = Deadline::At(clock.sleep_until(clock.now().time + *span));
+        }
+        match &mut self.deadline {
+            Deadline::At(sleep) => {
+                ready!(sleep.poll_unpin(context));
+                self.deadline = Deadline::None;
+                self.give_up();
+                Poll::Ready(Err(ClientError::TimedOut))
+            }
+            Deadline::None | Deadline::In(..) => Poll::Pending,
+        }
+    }
 }
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        if let Step::Entering { client, turn: Some(turn), .. } = &self.step {
-            client.shared().give_up(*turn);
-        }
+        self.give_up();
     }
 }
 
 impl<T> fmt::Debug for Call<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.step {
+            _ if self.composed.is_some() => "Call(under way)",
             Step::Entering { .. } => "Call(waiting)",
             Step::UnderWay(_) => "Call(under way)",
             Step::Failed(_) | Step::Done => "Call(done)",
@@ -164,5 +215,13 @@ impl Answered {
 impl Client {
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.span.map_or(Deadline::None, |span| Deadline::In(span, Arc::clone(&self.handle.clock)))
+    }
+
+    pub(super) fn without_deadline(&self) -> Self {
+        Self { span: None, ..self.clone() }
     }
 }

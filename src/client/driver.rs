@@ -239,7 +239,8 @@ impl ClientDriver {
     fn send(&mut self, context: &mut Context<'_>, now: Time) -> bool {
         let mut any = false;
         while let Link::Attached { requests, .. } = &mut self.link {
-            if !self.session.has_request() {
+            // What a server takes at a time it says with the connection; the window may be wider.
+            if !self.session.has_request() || self.session.unanswered() >= requests.limit() {
                 break;
             }
             match requests.poll_ready(context) {

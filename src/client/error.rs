@@ -24,6 +24,10 @@ pub enum ClientError {
     /// the session expires by itself.
     #[error("the client's future was dropped; spawn it, and keep its executor running")]
     Stopped,
+    /// The time that the call was given is over. Where it had not been issued it never will be; a write that had been
+    /// may be executed nevertheless, and the calls issued before and after it go on.
+    #[error("no answer came in time; a write may be executed nevertheless")]
+    TimedOut,
     /// The client was given no server. Nothing was started.
     #[error("no server was named; name at least one")]
     NoServers,

@@ -10,8 +10,7 @@
 //! - The end of a session is never silent: every call and watch then fails, and no new session takes its place.
 //!
 //! A call has no deadline of its own: it waits as long as the session lives, and for the first session without an end.
-//! Give it a timeout of your executor where that is too long; a write that nobody waits for any more may be executed
-//! nevertheless.
+//! Where that is too long [`Client::within`] sets one; a write that nobody waits for any more may be executed nevertheless.
 
 mod call;
 mod digest;
@@ -33,6 +32,7 @@ mod tests;
 use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -44,7 +44,7 @@ pub use options::ClientOptions;
 pub use reads::{ChildList, ChildPages, NodeData, ReadCall, WatchableRead, Watched};
 pub use state::{SessionState, States};
 pub use watch::{OneShotWatch, WatchItem, WatchStream};
-pub use writes::{Create, Created, Delete, DeleteTree, Multi, SetAcl, SetData};
+pub use writes::{Create, CreateIfAbsent, Created, Delete, DeleteTree, Multi, SetAcl, SetData};
 
 use call::{Answered, Ask, Start};
 use mailbox::Mailbox;
@@ -75,12 +75,15 @@ use crate::types::{
 #[derive(Clone)]
 pub struct Client {
     handle: Arc<Handle>,
+    /// How long each call may take.
+    span: Option<Duration>,
 }
 
 /// Held by the clones: when the last one goes, the session is closed.
 struct Handle {
     shared: Arc<Shared>,
     options: ClientOptions,
+    clock: Arc<dyn Clock>,
 }
 
 impl Drop for Handle {
@@ -93,8 +96,11 @@ impl Client {
     /// A client of these servers, and the future that works for it: spawn it on any executor.
     ///
     /// Servers are tried in turn, the first one first; give the one in the same process first. Calls may be
-    /// made at once; they wait for the session. The future ends with the session. Until then it holds the handles that it
-    /// was given, so that a [`Node`](crate::node::Node) of which it has the last handle stops with it.
+    /// made at once; they wait for the session. The future ends with the session.
+    ///
+    /// A client of `&node`, or of [`node.connector()`](crate::node::Node::connector), does not keep that server running:
+    /// when the last [`Node`](crate::node::Node) is dropped the server stops, and the client goes to its other servers, or
+    /// is disconnected and expires. A client that is given the `Node` itself holds it until the session ends.
     ///
     /// # Errors
     ///
@@ -110,8 +116,31 @@ impl Client {
             return Err(ClientError::NoServers);
         }
         let shared = Arc::new(Shared::new(options.window));
-        let driver = ClientDriver::new(Arc::clone(&shared), servers, clock, options.clone());
-        Ok((Self { handle: Arc::new(Handle { shared, options }) }, driver))
+        let driver = ClientDriver::new(Arc::clone(&shared), servers, Arc::clone(&clock), options.clone());
+        Ok((Self { handle: Arc::new(Handle { shared, options, clock }), span: None }, driver))
+    }
+
+    /// The same session, whose calls fail with [`TimedOut`](ClientError::TimedOut) when there is no answer after `span`,
+    /// counted from when a call is awaited.
+    ///
+    /// A write that timed out may be executed nevertheless, as long as the session lives. What was issued after it in the
+    /// same session is executed after it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use quorate::client::{Client, ClientError};
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// let hasty = client.within(Duration::from_millis(500));
+    /// match hasty.get("/config").linearizable().await {
+    ///     Err(ClientError::TimedOut) => println!("the quorum is out of reach"),
+    ///     found => println!("{:?}", found?.bytes()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn within(&self, span: Duration) -> Self {
+        Self { span: Some(span), ..self.clone() }
     }
 
     /// Waits until the client has a session and a server; gives the session.

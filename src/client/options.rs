@@ -9,8 +9,8 @@ use super::ClientError;
 pub struct ClientOptions {
     /// The session timeout that is asked for; the quorum grants one within its bounds.
     pub session_timeout: Duration,
-    /// How many calls may be under way; a further one waits its turn. Keep it below the servers'
-    /// `requests_per_client`.
+    /// How many calls may be under way; a further one waits its turn. A server takes at most its
+    /// [`requests_per_client`](crate::peer::Limits::requests_per_client) of them at a time; the rest is sent as answers come.
     pub window: usize,
     /// How many events may wait in one lasting watch before it says that some are lost.
     pub watch_buffer: usize,

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
+use std::str::Utf8Error;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -28,6 +29,24 @@ impl NodeData {
     #[must_use]
     pub fn bytes(&self) -> Bytes {
         self.data.clone().unwrap_or_default()
+    }
+
+    /// The data as text, where none is as good as empty.
+    ///
+    /// ```
+    /// # use quorate::client::Client;
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let limit: u32 = client.get("/config/limit").await?.text()?.parse()?;
+    /// # drop(limit);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the data is no UTF-8.
+    pub fn text(&self) -> Result<&str, Utf8Error> {
+        std::str::from_utf8(self.data.as_deref().unwrap_or_default())
     }
 }
 
@@ -151,10 +170,13 @@ pub struct ChildPages {
     step: Step,
 }
 
+/// The names of a page, and where the next one begins.
+type Page = (Vec<Box<str>>, Option<ChildCursor>);
+
 #[derive(Debug)]
 enum Step {
     Ask(Option<ChildCursor>),
-    Asked(Call<(Vec<Box<str>>, Option<ChildCursor>)>),
+    Asked(Box<Call<Page>>),
     Done,
 }
 
@@ -182,7 +204,7 @@ impl Stream for ChildPages {
                 Step::Ask(after) => {
                     let after = *after;
                     let read = Read::ChildrenPage { path: self.path.clone(), after, limit: self.limit };
-                    self.step = Step::Asked(ReadCall::new(&self.client, read, page).call());
+                    self.step = Step::Asked(Box::new(ReadCall::new(&self.client, read, page).call()));
                 }
                 Step::Asked(call) => match ready!(call.poll_unpin(context)) {
                     Ok((names, next)) => {
@@ -235,7 +257,7 @@ pub(super) fn acl(answered: Answered) -> Result<(Acl, Stat), ClientError> {
     }
 }
 
-fn page(answered: Answered) -> Result<(Vec<Box<str>>, Option<ChildCursor>), ClientError> {
+fn page(answered: Answered) -> Result<Page, ClientError> {
     match found(answered)? {
         Found::ChildrenPage { names, next, .. } => Ok((names, next)),
         _ => Err(ClientError::Mismatched),

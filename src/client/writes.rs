@@ -7,7 +7,9 @@ use super::call::{Answered, Ask, Call};
 use super::{Client, ClientError};
 
 use crate::peer::Answer;
-use crate::types::{Acl, CreateMode, Expected, Lifetime, RequestPath, Stat, Ttl, Write, Written, ZnodePath};
+use crate::types::{
+    Acl, CreateMode, ErrorCode, Expected, Lifetime, RequestPath, Stat, Ttl, Write, Written, ZnodePath,
+};
 
 /// A node that was made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +29,7 @@ pub struct Create {
     data: Option<Bytes>,
     acl: Acl,
     mode: CreateMode,
+    parents: bool,
     error: Option<ClientError>,
 }
 
@@ -38,6 +41,7 @@ impl Create {
             data: Some(data),
             acl: Acl::open(),
             mode: CreateMode::PERSISTENT,
+            parents: false,
             error: None,
         }
     }
@@ -84,6 +88,55 @@ impl Create {
         Self { data: None, ..self }
     }
 
+    /// The nodes above it are made first where they are not there: they stay, have no data, and the same ACL.
+    ///
+    /// Each is a write of its own, and what other clients of the same session issue may come between them. When the call
+    /// fails some of them may have been made.
+    ///
+    /// ```
+    /// # use quorate::client::{Client, ClientError};
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// let lock = client.create("/app/locks/build/n-", "").sequential().ephemeral().with_parents().await?;
+    /// println!("{}", lock.path);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_parents(self) -> Self {
+        Self { parents: true, ..self }
+    }
+
+    /// That the node is there already is no failure: `None` is the answer then, and nothing was changed.
+    ///
+    /// ```
+    /// # use quorate::client::{Client, ClientError};
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// if client.create("/app", "first").if_absent().await?.is_none() {
+    ///     println!("another was first: {:?}", client.get("/app").await?.text());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn if_absent(self) -> CreateIfAbsent {
+        CreateIfAbsent(self)
+    }
+
+    fn call<T: Send + 'static>(
+        self,
+        finish: fn(Result<Created, ClientError>) -> Result<T, ClientError>,
+    ) -> Call<T> {
+        let Self { client, path, data, acl, mode, parents, error } = self;
+        if let Some(error) = error {
+            return Call::failed(error);
+        }
+        let create = Write::Create { path: path.clone(), data, acl: acl.clone(), mode };
+        if parents {
+            return Call::composed(&client, move |client| async move {
+                finish(create_with_parents(client, path, acl, create).await)
+            });
+        }
+        Call::new(client, Ask::Write(create), move |answered| finish(created(answered)))
+    }
+
     fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.mode.lifetime = lifetime;
         self
@@ -95,14 +148,31 @@ impl IntoFuture for Create {
     type IntoFuture = Call<Created>;
 
     fn into_future(self) -> Call<Created> {
-        let Self { client, path, data, acl, mode, error } = self;
-        match error {
-            Some(error) => Call::failed(error),
-            None => write(client, Write::Create { path, data, acl, mode }, |written| match written {
-                Written::Created { path, stat } => Some(Created { path, stat }),
-                _ => None,
-            }),
-        }
+        self.call(|created| created)
+    }
+}
+
+/// The making of a node that may be there already, to be awaited.
+#[must_use = "nothing is made unless it is awaited"]
+#[derive(Debug)]
+pub struct CreateIfAbsent(Create);
+
+impl CreateIfAbsent {
+    /// As [`Create::with_parents`].
+    pub fn with_parents(self) -> Self {
+        Self(self.0.with_parents())
+    }
+}
+
+impl IntoFuture for CreateIfAbsent {
+    type Output = Result<Option<Created>, ClientError>;
+    type IntoFuture = Call<Option<Created>>;
+
+    fn into_future(self) -> Call<Option<Created>> {
+        self.0.call(|created| match created {
+            Err(error) if error.is(ErrorCode::NodeExists) => Ok(None),
+            other => other.map(Some),
+        })
     }
 }
 
@@ -278,6 +348,38 @@ impl IntoFuture for Multi {
             Written::Multi(results) => Some(results),
             _ => None,
         })
+    }
+}
+
+/// Executes `create`; where the parent is missing, all nodes above it are made first.
+async fn create_with_parents(
+    client: Client,
+    path: RequestPath,
+    acl: Acl,
+    create: Write,
+) -> Result<Created, ClientError> {
+    let first = Call::new(client.clone(), Ask::Write(create.clone()), created).await;
+    // Mostly they are there. Of a path that cannot be, nothing is made.
+    let parent = match (&first, path.parent_str().map(ZnodePath::parse)) {
+        (Err(error), Some(Ok(parent))) if error.is(ErrorCode::NoNode) => parent,
+        _ => return first,
+    };
+    let mut above = Some(parent);
+    let mut missing: Vec<ZnodePath> = std::iter::from_fn(|| {
+        let next = above.as_ref().and_then(ZnodePath::parent);
+        std::mem::replace(&mut above, next).filter(|path| !path.is_root())
+    })
+    .collect();
+    while let Some(path) = missing.pop() {
+        client.create(path, "").without_data().acl(acl.clone()).if_absent().await?;
+    }
+    Call::new(client, Ask::Write(create), created).await
+}
+
+fn created(answered: Answered) -> Result<Created, ClientError> {
+    match answered.accepted()? {
+        Answer::Written(Written::Created { path, stat }) => Ok(Created { path, stat }),
+        _ => Err(ClientError::Mismatched),
     }
 }
 

@@ -66,11 +66,19 @@ impl Connection {
         let (delivery_sender, delivery_receiver) = mpsc::channel(outbound);
         let reason = Arc::new(OnceLock::new());
         let connection = Self {
-            requests: Requests { client, queue: request_sender },
+            requests: Requests { client, queue: request_sender, limit: usize::MAX },
             deliveries: Deliveries { queue: Some(delivery_receiver), reason: Arc::clone(&reason) },
         };
         let inbound = Inbound { client, queue: request_receiver };
         (connection, ServerEnd { inbound, outbound: Outbound { queue: delivery_sender, reason } })
+    }
+
+    /// The same connection, on which at most so many requests may be without an answer: one more, and the server
+    /// closes it as [`Overloaded`](CloseReason::Overloaded).
+    #[must_use]
+    pub fn with_limit(mut self, unanswered: usize) -> Self {
+        self.requests.limit = unanswered;
+        self
     }
 
     /// The connection's number at its server.
@@ -105,9 +113,16 @@ impl Connection {
 pub struct Requests {
     client: ClientId,
     queue: mpsc::Sender<(u64, Request)>,
+    limit: usize,
 }
 
 impl Requests {
+    /// How many requests may be without an answer; [local](crate::peer::ReadLevel::Local) reads count too here.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The connection's number at its server.
     #[must_use]
     pub fn client(&self) -> ClientId {

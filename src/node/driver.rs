@@ -33,9 +33,17 @@ const TURNS_PER_POLL: usize = 16;
 /// What a handle asks of the driver.
 #[derive(Debug)]
 pub(super) enum Command {
-    Open { attach: Attach, end: ServerEnd },
+    Open {
+        attach: Attach,
+        end: ServerEnd,
+    },
     Status(oneshot::Sender<Status>),
     Inspect(Detail, oneshot::Sender<Inspection>),
+    /// The status as soon as it is another one than `after`.
+    NextStatus {
+        after: Box<Status>,
+        answer: oneshot::Sender<Status>,
+    },
     Subscribe(EventSink),
     Shutdown,
 }
@@ -64,6 +72,9 @@ pub(super) struct Driver {
     alarm: Option<(Time, Sleep)>,
     events: Vec<EventSink>,
     observer: Option<Arc<dyn Observer>>,
+    /// Who waits for a status that is another one than it knows. Dropped behind the storage: whoever waits for the end
+    /// may open that again.
+    curious: Vec<(Box<Status>, oneshot::Sender<Status>)>,
     stopping: bool,
 }
 
@@ -112,6 +123,7 @@ impl Driver {
             alarm: None,
             events: Vec::new(),
             observer,
+            curious: Vec::new(),
             stopping: false,
         }
     }
@@ -169,6 +181,9 @@ impl Driver {
                 Poll::Ready(Some(Command::Inspect(detail, asked))) => {
                     drop(asked.send(self.peer.inspect(detail)));
                 }
+                Poll::Ready(Some(Command::NextStatus { after, answer })) => {
+                    self.curious.push((after, answer));
+                }
                 Poll::Ready(Some(Command::Subscribe(sink))) => self.events.push(sink),
                 Poll::Ready(Some(Command::Shutdown) | None) => {
                     tracing::info!(server = %self.server, "the server shuts down");
@@ -185,7 +200,7 @@ impl Driver {
             match self.frames.poll_next_unpin(context) {
                 Poll::Pending => return Ok(taken > 0),
                 Poll::Ready(None) => return Err(NodeError::TransportClosed),
-                Poll::Ready(Some((from, frame))) => match codec::decode_frame::<Message>(&frame) {
+                Poll::Ready(Some((from, frame))) => match codec::decode_frame_shared::<Message>(frame) {
                     Ok(message) => self.feed(now, Input::Message { from, message }),
                     Err(error) => {
                         tracing::warn!(server = %self.server, %from, %error, "a frame was dropped");
@@ -302,6 +317,29 @@ impl Driver {
         Ok(any)
     }
 
+    /// Tells those who wait for it that the status has changed.
+    fn tell_status(&mut self, now: Now) {
+        // Most of the time nobody waits.
+        if self.curious.is_empty() {
+            return;
+        }
+        let status = self.peer.status(now);
+        let waiting = std::mem::take(&mut self.curious).into_iter();
+        self.curious = waiting
+            .filter_map(|(known, answer)| {
+                if answer.is_canceled() {
+                    None
+                } else if *known == status {
+                    Some((known, answer))
+                } else {
+                    // Whoever asked may have gone meanwhile.
+                    drop(answer.send(status.clone()));
+                    None
+                }
+            })
+            .collect();
+    }
+
     fn send(&self, to: ServerId, lane: Lane, message: &Message) {
         match codec::encode_frame(message) {
             Ok(frame) => self.transport.send(to, lane, frame),
@@ -358,6 +396,9 @@ impl Future for Driver {
             any |= self.carry_out(context, now)?;
             if let Some(observer) = self.observer.as_ref().filter(|_| any) {
                 observer.turn(now, &self.peer.status(now));
+            }
+            if any {
+                self.tell_status(now);
             }
             if self.stopping && self.io.is_empty() && self.completed.is_empty() {
                 return Poll::Ready(Ok(()));

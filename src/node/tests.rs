@@ -1,59 +1,22 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::executor::LocalPool;
 use futures::future::RemoteHandle;
 use futures::task::LocalSpawnExt as _;
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::manual_clock::ManualClock;
-use super::{Attach, Clock, Connection, Delivery, Node, NodeConfig, NodeError, NodeStopped, OpenError};
+use super::{
+    Attach, Clock, Connection, Connector as _, Delivery, Node, NodeConfig, NodeError, NodeStopped, OpenError,
+};
 
 use crate::peer::{Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, Request, Role};
-use crate::storage::{MemoryStorage, Storage, StorageError};
+use crate::storage::fragile::{Fragile, disk_full};
+use crate::storage::{MemoryStorage, Storage as _};
 use crate::transport::{Hub, HubTransport};
-use crate::types::{ClusterId, LogEntry, Recovered, ServerId, SnapshotChunk, WriteBatch, Written, Zxid};
-
-/// A store whose writes can be made to fail.
-#[derive(Clone)]
-struct Fragile {
-    store: MemoryStorage,
-    broken: Arc<AtomicBool>,
-}
-
-fn disk_full() -> StorageError {
-    StorageError::Full { doing: "appending to the log".to_owned() }
-}
-
-#[async_trait]
-impl Storage for Fragile {
-    async fn recover(&self) -> Result<Recovered, StorageError> {
-        self.store.recover().await
-    }
-
-    async fn write(&self, batch: WriteBatch) -> Result<(), StorageError> {
-        if self.broken.load(Ordering::Relaxed) { Err(disk_full()) } else { self.store.write(batch).await }
-    }
-
-    async fn read_log(&self, after: Zxid, limit: usize) -> Result<Vec<LogEntry>, StorageError> {
-        self.store.read_log(after, limit).await
-    }
-
-    async fn save_snapshot(&self, chunk: SnapshotChunk) -> Result<(), StorageError> {
-        self.store.save_snapshot(chunk).await
-    }
-
-    async fn read_snapshot(
-        &self,
-        at: Zxid,
-        offset: u64,
-        limit: usize,
-    ) -> Result<SnapshotChunk, StorageError> {
-        self.store.read_snapshot(at, offset, limit).await
-    }
-}
+use crate::types::{ClusterId, ServerId, Written, Zxid};
 
 /// A quorum of one.
 struct World {
@@ -72,7 +35,7 @@ fn config() -> NodeConfig {
 
 impl World {
     fn new(config: NodeConfig) -> Self {
-        Self::on(config, Fragile { store: MemoryStorage::new(), broken: Arc::default() })
+        Self::on(config, Fragile::default())
     }
 
     fn on(config: NodeConfig, storage: Fragile) -> Self {
@@ -188,6 +151,51 @@ fn a_server_without_handles_shuts_down() {
 }
 
 #[test]
+fn a_connector_reaches_the_server_and_does_not_keep_it_running() {
+    let mut world = World::new(config());
+    let connector = world.node.connector();
+    let attach =
+        || Attach { resume: None, timeout_millis: 1_000, last_seen: Zxid::ZERO, identities: Vec::new() };
+    let mut connection = connector.open(attach()).unwrap();
+    world.pool.run_until_stalled();
+    assert!(matches!(connection.next().now_or_never(), Some(Some(Delivery::Connected(_)))));
+    let World { mut pool, node, end, .. } = world;
+    drop(node);
+    pool.run_until_stalled();
+    assert_eq!(end.now_or_never(), Some(Ok(())));
+    assert_eq!(connector.open(attach()).unwrap_err(), OpenError::Stopped);
+}
+
+#[test]
+fn whoever_waits_for_a_status_is_woken_by_the_change_alone() {
+    let mut world = World::new(config());
+    let node = world.node.clone();
+    let serving = world.pool.run_until(async move { node.until(|status| status.serving).await }).unwrap();
+    assert_eq!((serving.role, serving.clients), (Role::Leading, 0));
+
+    let node = world.node.clone();
+    let waiting = async move { node.until(|status| status.clients == 2).await };
+    let mut waiting = world.pool.spawner().spawn_local_with_handle(waiting).unwrap();
+    let _one = world.connect();
+    world.pool.run_until_stalled();
+    assert!((&mut waiting).now_or_never().is_none());
+    let _two = world.connect();
+    world.pool.run_until_stalled();
+    assert_eq!(waiting.now_or_never().unwrap().unwrap().clients, 2);
+
+    let node = world.node.clone();
+    let in_vain = async move { node.until(|status| status.clients == 3).await };
+    let in_vain = world.pool.spawner().spawn_local_with_handle(in_vain).unwrap();
+    let node = world.node.clone();
+    let stopped = world.pool.spawner().spawn_local_with_handle(async move { node.stop().await }).unwrap();
+    world.pool.run_until_stalled();
+    assert_eq!(stopped.now_or_never(), Some(()));
+    assert_eq!(in_vain.now_or_never(), Some(Err(NodeStopped)));
+    assert_eq!(world.end(), Some(Ok(())));
+    assert_eq!(world.node.stop().now_or_never(), Some(()), "it has stopped");
+}
+
+#[test]
 fn what_was_written_is_there_after_a_restart() {
     let mut world = World::new(config());
     let mut connection = world.connect();
@@ -262,7 +270,7 @@ fn events_tell_how_the_server_came_to_lead() {
     world.pool.run_until_stalled();
     assert_eq!(events.next().now_or_never(), Some(None), "nothing happened since, and the server is gone");
 
-    let storage = Fragile { store: MemoryStorage::new(), broken: Arc::default() };
+    let storage = Fragile::default();
     let pool = LocalPool::new();
     let clock = ManualClock::default();
     let transport = Arc::new(Hub::new(ClusterId::new(1)).join(ServerId::new(1)));

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::types::{Caller, ClientId, Identity, Read, Refusal, SessionId, Written, Zxid};
 
@@ -27,7 +28,8 @@ pub(super) struct Connecting {
 /// An attached client.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) caller: Caller,
+    /// Shared with the writes that are on their way.
+    pub(super) caller: Arc<Caller>,
     /// Requests that are not answered, in order, numbered without a gap.
     queue: VecDeque<Pending>,
     next_number: u64,
@@ -101,7 +103,7 @@ impl Clients {
         self.attached.insert(
             client,
             Client {
-                caller: Caller { session, identities },
+                caller: Arc::new(Caller { session, identities }),
                 queue: VecDeque::new(),
                 next_number,
                 order: VecDeque::new(),
@@ -159,14 +161,17 @@ impl Clients {
         self.kept_back
     }
 
-    /// The request, if it may go to the leader now; otherwise it is kept back.
-    pub(super) fn keep_back(&mut self, id: ClientId, forward: Forward, size: usize) -> Option<Forward> {
-        let Some(client) = self.attached.get_mut(&id).filter(|client| !client.order.is_empty()) else {
-            return Some(forward);
-        };
-        client.order.push_back(Ordered::Write(forward, size));
-        self.kept_back += size;
-        None
+    /// Whether the client's requests to the leader are kept back now.
+    pub(super) fn keeps_back(&self, id: ClientId) -> bool {
+        self.attached.get(&id).is_some_and(|client| !client.order.is_empty())
+    }
+
+    /// Keeps a request of this size back.
+    pub(super) fn keep_back(&mut self, id: ClientId, forward: Forward, size: usize) {
+        if let Some(client) = self.attached.get_mut(&id) {
+            client.order.push_back(Ordered::Write(forward, size));
+            self.kept_back += size;
+        }
     }
 
     /// The next request that was kept back and may go to the leader now.

@@ -113,6 +113,9 @@ pub struct Limits {
     /// How many bytes of them, after which it refuses more too. A server also keeps back at most so much of what its
     /// clients write behind a read that waits for the leader's word.
     pub outstanding_len: usize,
+    /// How many sessions there may be in the whole ensemble; when there are as many, a leader opens no more and the
+    /// client is refused as [`NotServing`](super::CloseReason::NotServing). Its own configuration counts.
+    pub sessions: usize,
     /// How many identities one client may have.
     pub identities_per_client: usize,
     /// How many watches one client may have.
@@ -138,6 +141,7 @@ impl Default for Limits {
             requests_per_client: 1024,
             outstanding: 100_000,
             outstanding_len: 64 << 20,
+            sessions: 1_000_000,
             identities_per_client: 64,
             watches_per_client: 100_000,
             remembered_changes: 10_000,
@@ -213,6 +217,7 @@ impl PeerConfig {
             ("requests_per_client", limits.requests_per_client),
             ("outstanding", limits.outstanding),
             ("outstanding_len", limits.outstanding_len),
+            ("sessions", limits.sessions),
             ("snapshot_every", usize::try_from(limits.snapshot_every).unwrap_or(usize::MAX)),
             ("log_window", limits.log_window),
             ("snapshot_chunk", limits.snapshot_chunk),

@@ -9,16 +9,21 @@ use super::clients::{Body, Clients};
 use super::state::Applied;
 use super::{CloseReason, Connected, Halt, Output, Peer};
 
+/// For how many changes the room is kept between two transactions.
+const KEPT_ROOM: usize = 1_000;
+
 impl Peer {
     /// Applies a committed transaction. Events go out before the answers that show its effect.
-    pub(super) fn deliver(&mut self, zxid: Zxid, payload: &Bytes) {
+    pub(super) fn deliver(&mut self, zxid: Zxid, payload: Bytes) {
         if self.halted {
             return;
         }
-        let known = self.leading.as_mut().and_then(|leading| leading.take_proposed(zxid));
-        let transaction = match known.map_or_else(|| codec::decode::<Transaction>(payload), Ok) {
-            Ok(transaction) => transaction,
-            Err(error) => return self.halt(Halt::Undecodable { zxid, cause: error.to_string() }),
+        let transaction = match self.leading.as_mut().and_then(|leading| leading.take_proposed(zxid)) {
+            Some(transaction) => transaction,
+            None => match codec::decode_shared::<Transaction>(payload) {
+                Ok(transaction) => transaction,
+                Err(error) => return self.halt(Halt::Undecodable { zxid, cause: error.to_string() }),
+            },
         };
         if let Some(witness) = transaction.witness {
             let at = self.digests.binary_search_by_key(&witness.zxid, |(zxid, _)| *zxid);
@@ -27,7 +32,7 @@ impl Peer {
                 return self.halt(Halt::Diverged { zxid: witness.zxid });
             }
         }
-        let mut changes = Vec::new();
+        let mut changes = std::mem::take(&mut self.changes);
         let applied = self.state.apply(zxid, &transaction, &mut changes);
         let is_refused = matches!(transaction.txn, Txn::Refused(_) | Txn::Repeated);
         if applied.result.is_err() && !is_refused {
@@ -37,7 +42,9 @@ impl Peer {
         self.saving.count_applied();
         self.remember_digest(zxid);
         self.fire_watches(&changes);
-        self.recent.push(&changes);
+        self.recent.take(&mut changes);
+        changes.shrink_to(KEPT_ROOM);
+        self.changes = changes;
         if let Some(leading) = &mut self.leading {
             leading.outstanding.retire(zxid);
         }

@@ -1,8 +1,10 @@
 //! What the server of a client and the leader say to each other over a ZAB link.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ClientId, ErrorCode, Identity, NumberedRequest, Password, SessionId, Write, Zxid};
+use crate::types::{Caller, ClientId, ErrorCode, NumberedRequest, Password, SessionId, Write, Zxid};
 
 /// From a server to its leader, in the order in which its clients asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -27,8 +29,7 @@ pub(super) struct ForwardedWrite {
     pub(super) client: ClientId,
     /// The place of the request among those of that connection.
     pub(super) number: u64,
-    pub(super) session: SessionId,
-    pub(super) identities: Vec<Identity>,
+    pub(super) caller: Arc<Caller>,
     pub(super) write: Write,
     pub(super) request: Option<NumberedRequest>,
 }

@@ -31,6 +31,8 @@ pub(super) struct Leading {
     confirmations: VecDeque<(Confirmation, Vec<IndexRead>)>,
     /// The last position whose digest a proposal carries.
     pub(super) witnessed: Zxid,
+    /// No session is ended before.
+    pub(super) expire_from: Time,
 }
 
 /// A session that is about to be.
@@ -75,6 +77,7 @@ impl Leading {
             numbered: BTreeMap::new(),
             confirmations: VecDeque::new(),
             witnessed: Zxid::ZERO,
+            expire_from: now,
         }
     }
 
@@ -82,6 +85,16 @@ impl Leading {
     pub(super) fn is_live(&self, state: &State, session: SessionId) -> bool {
         !self.closing.contains(&session)
             && (state.sessions.get(session).is_some() || self.opening.contains_key(&session))
+    }
+
+    /// How many sessions there are, those that are about to be included.
+    pub(super) fn sessions(&self, state: &State) -> usize {
+        state.sessions.len() + self.opening.len()
+    }
+
+    /// When sessions are to be ended next; no later than the first deadline, or than a pause after those before.
+    pub(super) fn next_expiry(&self) -> Option<Time> {
+        self.deadlines.next().map(|due| due.max(self.expire_from))
     }
 
     /// The timeout of a live session, if this is its password.

@@ -36,8 +36,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use thiserror::Error;
 
+use crate::codec::Encoder;
 use crate::election::Election;
-use crate::types::{ClientId, Now, Recovered, SeededRng, Time, Zxid};
+use crate::types::{Change, ClientId, Now, Recovered, SeededRng, Time, Zxid};
 use crate::watch::{RecentChanges, Watches};
 use crate::zab::Zab;
 
@@ -80,6 +81,8 @@ pub struct Peer {
     clients: Clients,
     watches: Watches,
     recent: RecentChanges,
+    /// What the transaction at hand changes; empty between two.
+    changes: Vec<Change>,
     /// Words of the leader that wait for a position to be applied.
     backs: VecDeque<Back>,
     /// Requests that wait for the answer to a question about the read index, by its token.
@@ -92,6 +95,10 @@ pub struct Peer {
     digests: VecDeque<(Zxid, u64)>,
     next_tick: Option<Time>,
     rng: SeededRng,
+    /// For what becomes part of the log, which lasts.
+    entries: Encoder,
+    /// For what is said once. Apart, so that it does not take up memory for as long as the entries last.
+    words: Encoder,
     outputs: VecDeque<Output>,
 }
 
@@ -148,6 +155,7 @@ impl Peer {
             clients: Clients::default(),
             watches: Watches::new(),
             recent,
+            changes: Vec::new(),
             backs: VecDeque::new(),
             asked: BTreeMap::new(),
             gathering: None,
@@ -156,6 +164,8 @@ impl Peer {
             digests: VecDeque::new(),
             next_tick: None,
             rng,
+            entries: Encoder::new(),
+            words: Encoder::new(),
             config,
             outputs: VecDeque::new(),
         };
@@ -226,7 +236,7 @@ impl Peer {
         }
         // With its counter spent a leader ends no session; the next one does.
         let leading = self.leading.as_ref().filter(|_| self.zab.next_zxid().is_some());
-        let expiry = leading.and_then(|leading| leading.deadlines.next());
+        let expiry = leading.and_then(Leading::next_expiry);
         [self.election.poll_timeout(), self.zab.poll_timeout(), self.next_tick, expiry]
             .into_iter()
             .flatten()

@@ -100,16 +100,20 @@ impl Peer {
             zab::Output::Send { to, lane, message } => {
                 self.emit(Output::Send { to, lane, message: Message::Zab(message) });
             }
-            zab::Output::Deliver { zxid, payload } => self.deliver(zxid, &payload),
+            zab::Output::Deliver { zxid, payload } => self.deliver(zxid, payload),
             zab::Output::ReadLog { after, limit } => self.emit(Output::ReadLog { after, limit }),
             zab::Output::ReadSnapshot { learner, zxid, offset, limit } => {
                 self.emit(Output::ReadSnapshot { learner, zxid, offset, limit });
             }
             zab::Output::SnapshotWanted { at_least } => self.want_snapshot(at_least),
             zab::Output::SaveChunk(chunk) => self.receive_snapshot(chunk),
-            zab::Output::Forwarded { from, payload } => match codec::decode::<Forward>(&payload) {
+            zab::Output::Forwarded { from, payload } => match codec::decode_shared::<Forward>(payload) {
                 Ok(forward) => self.heed_forward(from, forward),
-                Err(error) => self.misbehaved(from, format!("a request that cannot be decoded: {error}")),
+                Err(error) => {
+                    // What came before and after it on the link is in order, and waits for this one's answer.
+                    let what = format!("a request that cannot be decoded: {error}");
+                    self.zab.reject(self.now.time, from, what);
+                }
             },
             zab::Output::Answered { payload } => match codec::decode(&payload) {
                 Ok(back) => {
@@ -118,7 +122,8 @@ impl Peer {
                 }
                 Err(error) => {
                     if let Some(leader) = self.zab.leader() {
-                        self.misbehaved(leader, format!("an answer that cannot be decoded: {error}"));
+                        let what = format!("an answer that cannot be decoded: {error}");
+                        self.zab.reject(self.now.time, leader, what);
                     }
                 }
             },

@@ -1,10 +1,11 @@
 //! What only a leader does: judge writes, expire sessions, remove nodes that are due.
 
-use crate::codec;
+use std::time::Duration;
+
 use crate::session::negotiate;
 use crate::types::{
-    Caller, ClientId, ErrorCode, NumberedRequest, Origin, Password, ServerId, SessionId, Transaction, Txn,
-    Witness, Zxid,
+    ClientId, ErrorCode, NumberedRequest, Origin, Password, ServerId, SessionId, Transaction, Txn, Witness,
+    Zxid,
 };
 use crate::zab::Confirmation;
 
@@ -15,6 +16,13 @@ use super::{Peer, PeerEvent};
 
 /// How many due nodes are removed per tick; the rest waits for the next one.
 const REAPED_PER_TICK: usize = 1_000;
+
+/// How many sessions are ended in one turn at most. When a whole rack of clients goes at once, the writes of the others
+/// must not wait until the last of its sessions is closed.
+const EXPIRED_PER_TURN: usize = 500;
+
+/// How long the rest waits.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(5);
 
 impl Peer {
     /// What a server asks of its leader, in the order of the link. Whoever does not lead any more heeds nothing:
@@ -57,13 +65,23 @@ impl Peer {
         }
     }
 
-    /// Ends the sessions whose time ran out.
+    /// Ends the sessions whose time ran out: some now, and the rest after a pause.
     pub(super) fn expire_sessions(&mut self) {
         let now = self.now.time;
-        while self.zab.next_zxid().is_some()
-            && let Some(session) =
-                self.leading.as_mut().and_then(|leading| leading.deadlines.poll_expired(now))
-        {
+        let Some(leading) = self.leading.as_mut().filter(|leading| leading.expire_from <= now) else {
+            return;
+        };
+        leading.expire_from = now + EXPIRY_PAUSE;
+        for _ in 0..EXPIRED_PER_TURN {
+            let vacant = self.vacant_zxid().is_some();
+            let Some(leading) = &mut self.leading else { return };
+            let Some(session) = vacant.then(|| leading.deadlines.poll_expired(now)).flatten() else {
+                // Only what is left over has to wait; and what finds no room, until there is some.
+                if vacant {
+                    leading.expire_from = now;
+                }
+                return;
+            };
             self.event(PeerEvent::SessionExpired { session });
             self.close_session(session, None);
         }
@@ -92,6 +110,10 @@ impl Peer {
 
     fn open_session(&mut self, origin: Origin, timeout_millis: u32) -> bool {
         let Some(zxid) = self.vacant_zxid() else { return false };
+        let sessions = self.leading.as_ref().map_or(0, |leading| leading.sessions(&self.state));
+        if sessions >= self.config.limits.sessions {
+            return false;
+        }
         let timing = &self.config.timing;
         let timeout_millis = negotiate(timeout_millis, timing.session_min, timing.session_max);
         let mut password = [0; 16];
@@ -128,7 +150,8 @@ impl Peer {
     /// Judges a write and proposes what becomes of it. An error is one that has no place in the order of
     /// transactions.
     fn write(&mut self, from: ServerId, write: ForwardedWrite) -> Result<(), ErrorCode> {
-        let ForwardedWrite { client, number, session, identities, write, request } = write;
+        let ForwardedWrite { client, number, caller, write, request } = write;
+        let session = caller.session;
         let leading = self.leading.as_mut().ok_or(ErrorCode::Throttled)?;
         if !leading.is_live(&self.state, session) {
             return Err(ErrorCode::SessionExpired);
@@ -153,10 +176,8 @@ impl Peer {
             let tree = &self.state.tree;
             let now = self.now.wall;
             // Its own server has weighed it too, if that is correct.
-            let judged = weigh(&write, &identities).and_then(|_| {
-                let caller = Caller { session, identities };
-                tree.prepare(&mut leading.outstanding, &caller, zxid, now, &write)
-            });
+            let judged = weigh(&write, &caller.identities)
+                .and_then(|_| tree.prepare(&mut leading.outstanding, &caller, zxid, now, &write));
             judged.unwrap_or_else(Txn::Refused)
         };
         self.propose(zxid, session, Some(Origin { server: from, client, number }), request, txn);
@@ -221,7 +242,7 @@ impl Peer {
         let time = self.now.wall;
         let transaction = Transaction { session, time, origin, request, witness, txn };
         // What was weighed can be encoded, and all else is short.
-        let Ok(payload) = codec::encode(&transaction) else { return };
+        let Ok(payload) = self.entries.encode(&transaction) else { return };
         let len = payload.len();
         let proposed = self.zab.propose(payload).ok();
         debug_assert_eq!(proposed, Some(zxid), "the zxid was asked for just before");
@@ -243,7 +264,7 @@ impl Peer {
         if to == self.config.server {
             self.backs.push_back(back);
             self.heed_backs();
-        } else if let Ok(payload) = codec::encode(&back) {
+        } else if let Ok(payload) = self.words.encode(&back) {
             self.zab.answer(to, payload);
         }
     }

@@ -1,6 +1,7 @@
 //! Clients: attaching, requests, answers.
 
-use crate::codec;
+use std::sync::Arc;
+
 use crate::types::{ClientId, Epoch, ErrorCode, Found, Read, Refusal, Zxid};
 
 use super::clients::{Body, Connecting, Pending};
@@ -91,8 +92,8 @@ impl Peer {
             Request::Write { write, number: request } => match weigh(&write, &client.caller.identities) {
                 Ok(weight) => {
                     let number = client.push(tag, Body::Write(None));
-                    let identities = client.caller.identities.clone();
-                    let write = ForwardedWrite { client: id, number, session, identities, write, request };
+                    let caller = Arc::clone(&client.caller);
+                    let write = ForwardedWrite { client: id, number, caller, write, request };
                     Some((Forward::Write(write), weight))
                 }
                 Err(refusal) => {
@@ -127,7 +128,7 @@ impl Peer {
                 None
             }
             Request::AddIdentity(identity) => {
-                let identities = &mut client.caller.identities;
+                let identities = &mut Arc::make_mut(&mut client.caller).identities;
                 let known = identities.contains(&identity);
                 let answer = if known || identities.len() < self.config.limits.identities_per_client {
                     identities.extend((!known).then_some(identity));
@@ -148,14 +149,16 @@ impl Peer {
             }
         };
         self.clients.hear(session);
-        let forward = forward.and_then(|(forward, weight)| self.clients.keep_back(id, forward, weight));
-        if self.clients.kept_back() > self.config.limits.outstanding_len {
-            return self.close(id, CloseReason::Overloaded);
+        let Some((forward, weight)) = forward else { return self.advance(id) };
+        if self.clients.keeps_back(id) {
+            self.clients.keep_back(id, forward, weight);
+            if self.clients.kept_back() > self.config.limits.outstanding_len {
+                self.close(id, CloseReason::Overloaded);
+            }
+        } else if !self.tell_leader(forward) {
+            self.close(id, CloseReason::NotServing);
         }
-        match forward.map(|forward| self.tell_leader(forward)) {
-            Some(false) => self.close(id, CloseReason::NotServing),
-            Some(true) | None => self.advance(id),
-        }
+        self.advance(id);
     }
 
     /// Answers the client's requests as far as they are ready, in order.
@@ -282,7 +285,7 @@ impl Peer {
             self.heed_forward(self.config.server, forward);
             return true;
         }
-        match codec::encode(&forward) {
+        match self.words.encode(&forward) {
             Ok(payload) => self.zab.forward(payload).is_ok(),
             Err(_) => false,
         }

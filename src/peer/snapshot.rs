@@ -55,7 +55,7 @@ impl SnapshotWriter {
         self.zxid
     }
 
-    /// The next piece, of about `max` bytes; none after the last one.
+    /// The next piece, of about `max` bytes, or fewer where it would take long; none after the last one.
     pub(super) fn next_chunk(&mut self, state: &mut State, max: usize) -> Option<SnapshotChunk> {
         let mut buffer = BytesMut::new();
         if self.stage == Stage::Header {
@@ -73,7 +73,13 @@ impl SnapshotWriter {
                 Stage::Header | Stage::End => return None,
             };
             match piece {
-                (tag, Some(bytes)) => put_section(&mut buffer, tag, &bytes),
+                (tag, Some(bytes)) => {
+                    put_section(&mut buffer, tag, &bytes);
+                    if tag == TAG_TREE && bytes.len() < room {
+                        // The tree has done what it may do in one turn.
+                        break;
+                    }
+                }
                 (TAG_TREE, None) => self.stage = Stage::Sessions,
                 (_, None) => {
                     buffer.put_u8(TAG_END);
@@ -95,6 +101,7 @@ impl SnapshotWriter {
 }
 
 fn put_section(buffer: &mut BytesMut, tag: u8, bytes: &Bytes) {
+    buffer.reserve(1 + 4 + bytes.len());
     buffer.put_u8(tag);
     // A piece is at most a record longer than a chunk, and a record at most a little longer than 1 MiB.
     buffer.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));

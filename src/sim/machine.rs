@@ -76,13 +76,17 @@ impl Machine {
 
     /// Opens the storage on the disk, and what is to be set when it is found whole or made.
     pub(super) fn open(&self) -> Result<(Arc<dyn Storage>, Arc<AtomicBool>), StorageError> {
-        let if_empty =
-            if self.formed.load(Ordering::Relaxed) { IfEmpty::AwaitSync } else { IfEmpty::StartNew };
-        let mut options = FileStorageOptions::new(ClusterId::new(1), self.server, if_empty);
+        let mut options = FileStorageOptions::new(ClusterId::new(1), self.server, IfEmpty::AwaitSync);
         options.recovery = self.files.recovery;
         options.segment_len = self.files.segment_len;
         options.preallocate = self.files.preallocate;
         options.snapshots_kept = self.files.snapshots_kept;
+        if !self.formed.load(Ordering::Relaxed) {
+            match FileStorage::format_on(Arc::new(self.disk.clone()), &options) {
+                Ok(()) | Err(StorageError::NotEmpty(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let storage = FileStorage::inline(Arc::new(self.disk.clone()), options)?;
         Ok((Arc::new(storage), Arc::clone(&self.formed)))
     }

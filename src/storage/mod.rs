@@ -6,6 +6,8 @@
 
 pub mod conformance;
 mod file;
+#[cfg(test)]
+pub(crate) mod fragile;
 pub mod fs;
 mod memory;
 mod outline;
@@ -35,12 +37,12 @@ use crate::types::{LogEntry, Recovered, SnapshotChunk, WriteBatch, Zxid};
 ///    unfinished one.
 /// 5. A snapshot is only found by `recover` if it is whole and of the history: its position is an entry of the
 ///    log, or the log's start. One at another position is a foreign history's (or the log has yet to reach
-///    it): it can be read, and [`LogOp::ResetTo`](crate::LogOp::ResetTo) can make it the history, but after a
-///    restart it is gone. [`LogOp::TruncateAfter`](crate::LogOp::TruncateAfter) removes every snapshot beyond its
-///    position, [`LogOp::ResetTo`](crate::LogOp::ResetTo) every other one; an unfinished one too: its next chunk is
+///    it): it can be read, and [`LogOp::ResetTo`](crate::types::LogOp::ResetTo) can make it the history, but after a
+///    restart it is gone. [`LogOp::TruncateAfter`](crate::types::LogOp::TruncateAfter) removes every snapshot beyond its
+///    position, [`LogOp::ResetTo`](crate::types::LogOp::ResetTo) every other one; an unfinished one too: its next chunk is
 ///    refused.
-/// 6. A [`Suspect`](crate::Standing::Suspect) storage stays so across restarts, until a
-///    [`LogOp::CurrentEpoch`](crate::LogOp::CurrentEpoch) is durable: a leader has brought it level then.
+/// 6. A [`Suspect`](crate::types::Standing::Suspect) storage stays so across restarts, until a
+///    [`LogOp::CurrentEpoch`](crate::types::LogOp::CurrentEpoch) is durable: a leader has brought it level then.
 ///
 /// Steps are admitted as ZAB's histories need it: an entry follows its predecessor, epochs never go back, the current
 /// epoch is at most the accepted one, a truncation is to a position that the log holds and leaves something to
@@ -105,6 +107,15 @@ pub enum StorageError {
         /// Whom it was opened for.
         expected: String,
     },
+    /// The directory is empty, and nobody has said what that means. Nothing was changed.
+    #[error(
+        "{0} holds no server's data; format it if the ensemble is new, and open it with `IfEmpty::AwaitSync` if the \
+         data was lost or the server joins"
+    )]
+    Unformatted(String),
+    /// The directory is to be made that of a new server, and holds a server's data. Nothing was changed.
+    #[error("{0} holds a server's data; open it, or format an empty directory")]
+    NotEmpty(String),
     /// Another process has the directory open.
     #[error("{0} is in use by another process")]
     Locked(String),

@@ -1,6 +1,7 @@
 //! The steps that every change is made of. Each keeps the digest, the indexes and a running snapshot right.
 
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -204,6 +205,11 @@ impl Tree {
 }
 
 /// A copy of exactly the data: what arrived is a piece of a network buffer, which it would keep alive as a whole.
-fn own(data: Option<&Bytes>) -> Option<Bytes> {
-    data.map(|data| Bytes::copy_from_slice(data))
+fn own(data: Option<&Bytes>) -> Option<Arc<[u8]>> {
+    data.map(|data| owned(data))
+}
+
+/// The same, of data that is there. All that is empty is one.
+pub(super) fn owned(data: &[u8]) -> Arc<[u8]> {
+    if data.is_empty() { Arc::default() } else { Arc::from(data) }
 }

@@ -34,6 +34,12 @@ struct Pending<T> {
     last: Zxid,
 }
 
+impl Pending<View> {
+    fn kind(&self) -> Option<Kind> {
+        self.state.as_ref().map(|view| view.kind)
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Subject {
     Node(ZnodePath),
@@ -274,17 +280,21 @@ impl Outstanding {
             undo.push(Undo::Node(path.clone(), self.nodes.get(&path).cloned()));
         }
         self.written.push_back((zxid, Subject::Node(path.clone())));
-        self.set_node(path, Some(Pending { state, last: zxid }));
+        let pending = Pending { state, last: zxid };
+        match self.nodes.get_mut(&path) {
+            // Most often it is a node like any other that stays what it is.
+            Some(known) if known.kind() == pending.kind() => *known = pending,
+            _ => self.set_node(path, Some(pending)),
+        }
     }
 
     fn set_node(&mut self, path: ZnodePath, pending: Option<Pending<View>>) {
-        let owner = |pending: &Pending<View>| pending.state.as_ref().map(|view| view.kind);
-        let after = pending.as_ref().and_then(owner);
+        let after = pending.as_ref().and_then(Pending::kind);
         let before = match pending {
             Some(pending) => self.nodes.insert(path.clone(), pending),
             None => self.nodes.remove(&path),
         };
-        let before = before.as_ref().and_then(owner);
+        let before = before.as_ref().and_then(Pending::kind);
         if before == after {
             return;
         }

@@ -38,7 +38,7 @@ impl Tree {
         match read {
             Read::Get { path } => {
                 let node = self.readable(caller, path, Permissions::READ)?;
-                Ok(Found::Data { data: node.data.clone(), stat: node.stat() })
+                Ok(Found::Data { data: node.read_data(), stat: node.stat() })
             }
             Read::Exists { path } => {
                 let node = self.readable(caller, path, Permissions::READ)?;

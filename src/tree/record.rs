@@ -14,11 +14,12 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 use crate::types::{Acl, AclEntry, Identity, Permissions, SessionId, Ttl, WallTime, Zxid};
 
 use super::acls::AclId;
+use super::edit::owned;
 use super::node::{Kind, Node, NodeId};
 
 /// What a snapshot begins with: name and version of the format.
@@ -175,7 +176,7 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         let data = match self.length()?.checked_sub(1) {
-            Some(len) => Some(Bytes::copy_from_slice(self.take(len)?)),
+            Some(len) => Some(owned(self.take(len)?)),
             None => None,
         };
         let node = Node {

@@ -289,7 +289,7 @@ impl Tree {
             self.descend(self.quota_root).filter(|id| *self.slab.get(*id).name == *quota::LIMITS).collect();
         for id in limits {
             let path = self.path_of(id);
-            let data = self.slab.get(id).data.clone();
+            let data = self.slab.get(id).read_data();
             self.set_limits(path.as_str(), Some(data.as_ref()));
         }
     }

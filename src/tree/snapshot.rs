@@ -7,8 +7,15 @@ use super::node::{Node, NodeId};
 use super::record;
 use super::tree::Tree;
 
-/// How many places one chunk looks at, at most: where many are vacant the chunk is short rather than late.
-const LOOKS: u32 = 1 << 15;
+/// How much work one chunk is, at most, in places looked at: where many are vacant, or nodes are small, the chunk is short
+/// rather than late.
+const WORK: usize = 1 << 14;
+
+/// How many places could be looked at while one node is written: its parts lie all over the memory.
+const NODE_WORK: usize = 6;
+
+/// For how much of a chunk room is made at once.
+const ROOM: usize = 1 << 20;
 
 /// A running snapshot. Places below `next` were written, those from `end` on did not exist when it began; a node in
 /// between that is about to change or go is kept in `saved` as it was, and stamped, so that this happens once.
@@ -45,27 +52,33 @@ impl Tree {
     }
 
     /// The next piece of the running snapshot, of at most `max` bytes (at least one is taken) and never empty; `None`
-    /// after the last, and when none is running. What is applied between two calls does not appear in it.
+    /// after the last, and when none is running. A piece is shorter where much has to be looked at for it: more should be asked
+    /// for later. What is applied between two calls does not appear in it.
     #[must_use]
     pub fn next_snapshot_chunk(&mut self, max: usize) -> Option<Bytes> {
         let cut = self.cut.as_mut()?;
         let max = max.max(1);
-        let mut looks = 0;
+        let mut work = 0;
+        if !cut.ended {
+            cut.out.reserve(max.min(ROOM).saturating_sub(cut.out.len()));
+        }
         while cut.out.len() < max && !cut.ended {
+            if work >= WORK {
+                if cut.out.is_empty() {
+                    record::put_padding(&mut cut.out);
+                }
+                break;
+            }
+            work += 1;
             if let Some((id, node)) = cut.saved.pop_front() {
                 cut.write(id, &node, &self.acls);
+                work += NODE_WORK;
             } else if cut.next < cut.end {
-                if looks == LOOKS {
-                    if cut.out.is_empty() {
-                        record::put_padding(&mut cut.out);
-                    }
-                    break;
-                }
-                looks += 1;
                 let id = NodeId(cut.next);
                 cut.next += 1;
                 if let Some(node) = self.slab.peek(id).filter(|node| node.stamp != self.cuts) {
                     cut.write(id, node, &self.acls);
+                    work += NODE_WORK;
                 }
             } else {
                 record::put_end(&mut cut.out, cut.nodes, cut.digest);

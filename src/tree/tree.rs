@@ -1,6 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 use crate::types::{Acl, SessionId, Stat, WallTime, ZnodePath, Zxid};
 
@@ -168,7 +167,7 @@ impl Tree {
         };
         let node = Node {
             name: name.into(),
-            data: Some(Bytes::new()),
+            data: Some(Arc::default()),
             children: None,
             key,
             czxid: Zxid::ZERO,

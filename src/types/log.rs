@@ -11,6 +11,7 @@ pub struct LogEntry {
     /// Its position.
     pub zxid: Zxid,
     /// The encoded transaction; opaque below the peer.
+    #[serde(deserialize_with = "super::shared::bytes")]
     pub payload: Bytes,
 }
 
@@ -69,6 +70,7 @@ pub struct SnapshotChunk {
     /// Where in the snapshot this piece begins, in bytes.
     pub offset: u64,
     /// The piece.
+    #[serde(deserialize_with = "super::shared::bytes")]
     pub bytes: Bytes,
     /// Whether the snapshot ends with it.
     pub last: bool,

@@ -10,6 +10,7 @@ mod log;
 mod path;
 mod request;
 mod rng;
+pub(crate) mod shared;
 mod stat;
 mod time;
 mod txn;

@@ -98,6 +98,26 @@ impl ZnodePath {
         if self.is_root() { None } else { parent_of(&self.0) }
     }
 
+    /// The path of what `name`, an element or several, names below this one.
+    ///
+    /// ```
+    /// use quorate::ZnodePath;
+    ///
+    /// let locks = ZnodePath::root().join("locks")?;
+    /// assert_eq!(locks.join("build/n-0000000001")?.as_str(), "/locks/build/n-0000000001");
+    /// assert!(locks.join("/n").is_err());
+    /// assert!(locks.join("../n").is_err());
+    /// # Ok::<(), quorate::PathError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first rule of ZooKeeper's that the whole path breaks.
+    pub fn join(&self, name: &str) -> Result<Self, PathError> {
+        let parent = if self.is_root() { "" } else { self.as_str() };
+        Self::parse(format!("{parent}/{name}"))
+    }
+
     /// The elements from the root down; none for the root itself.
     pub fn elements(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').filter(|element| !element.is_empty())
@@ -152,9 +172,24 @@ impl Serialize for ZnodePath {
 /// Validates: bytes from a peer or a file never become a path that the tree could not hold.
 impl<'de> Deserialize<'de> for ZnodePath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let path = Box::<str>::deserialize(deserializer)?;
+        let path = deserializer.deserialize_str(Text)?;
         validate(&path).map_err(serde::de::Error::custom)?;
-        Ok(Self(Arc::from(path)))
+        Ok(Self(path))
+    }
+}
+
+/// Reads a text into one allocation.
+struct Text;
+
+impl serde::de::Visitor<'_> for Text {
+    type Value = Arc<str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a path")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Arc<str>, E> {
+        Ok(Arc::from(text))
     }
 }
 
@@ -163,7 +198,7 @@ impl<'de> Deserialize<'de> for ZnodePath {
 /// It stays raw as far as the tree because ZooKeeper judges it late: a create below a missing parent is
 /// `NoNode` even where the name itself is invalid, and the prefix of a sequential node (`/locks/`) is
 /// only complete once its number is appended.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RequestPath(Arc<str>);
 
 impl RequestPath {
@@ -187,6 +222,12 @@ impl RequestPath {
     pub fn parse(&self) -> Result<ZnodePath, PathError> {
         validate(&self.0)?;
         Ok(ZnodePath(Arc::clone(&self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text).map(Self)
     }
 }
 
@@ -238,6 +279,31 @@ fn parent_of(path: &str) -> Option<&str> {
 }
 
 fn validate(path: &str) -> Result<(), PathError> {
+    if is_plain(path.as_bytes()) { Ok(()) } else { examine(path) }
+}
+
+/// Whether the path is of printable ASCII and valid, which most are; about any other it says nothing.
+fn is_plain(path: &[u8]) -> bool {
+    let Some((b'/', rest)) = path.split_first() else { return false };
+    // How many of the element's bytes came so far, as far as that matters, and whether all were dots.
+    let (mut len, mut dots) = (0u8, true);
+    let is_element = |len: u8, dots: bool| len > 0 && !(dots && len <= 2);
+    for byte in rest {
+        match byte {
+            b'/' if is_element(len, dots) => (len, dots) = (0, true),
+            b'/' => return false,
+            b' '..=b'~' => {
+                len = len.saturating_add(1);
+                dots &= *byte == b'.';
+            }
+            _ => return false,
+        }
+    }
+    rest.is_empty() || is_element(len, dots)
+}
+
+/// Finds what is wrong with a path.
+fn examine(path: &str) -> Result<(), PathError> {
     if path.is_empty() {
         return Err(PathError::Empty);
     }
@@ -306,6 +372,19 @@ mod tests {
             "/😀",
         ] {
             assert!(ZnodePath::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_quick_judgement_agrees_with_the_slow_one() {
+        let mut paths = vec![String::new()];
+        for _ in 0..6 {
+            let longer = |path: &String| ["/", ".", "a", "\u{7f}", "ü"].map(|next| format!("{path}{next}"));
+            paths = paths.iter().flat_map(longer).chain([String::new()]).collect();
+            for path in &paths {
+                let plain = path.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+                assert_eq!(is_plain(path.as_bytes()), plain && examine(path).is_ok(), "{path:?}");
+            }
         }
     }
 

@@ -36,6 +36,7 @@ pub enum Write {
         /// Its path, or the prefix of it when the mode is sequential.
         path: RequestPath,
         /// Its data; none and empty are told apart.
+        #[serde(deserialize_with = "super::shared::maybe_bytes")]
         data: Option<Bytes>,
         /// Its ACL, as the client wrote it.
         acl: Acl,
@@ -61,6 +62,7 @@ pub enum Write {
         /// The node.
         path: RequestPath,
         /// The new data.
+        #[serde(deserialize_with = "super::shared::maybe_bytes")]
         data: Option<Bytes>,
         /// Only at this data version.
         expected: Expected,
@@ -203,6 +205,7 @@ pub enum Found {
     /// Data and stat.
     Data {
         /// The data; none and empty are told apart.
+        #[serde(deserialize_with = "super::shared::maybe_bytes")]
         data: Option<Bytes>,
         /// The stat.
         stat: Stat,

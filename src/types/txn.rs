@@ -61,6 +61,7 @@ pub enum Txn {
         /// Its full path.
         path: ZnodePath,
         /// Its data.
+        #[serde(deserialize_with = "super::shared::maybe_bytes")]
         data: Option<Bytes>,
         /// Its ACL, in final form.
         acl: Acl,
@@ -82,6 +83,7 @@ pub enum Txn {
         /// The node.
         path: ZnodePath,
         /// The new data.
+        #[serde(deserialize_with = "super::shared::maybe_bytes")]
         data: Option<Bytes>,
         /// The data version afterwards.
         version: i32,

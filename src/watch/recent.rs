@@ -16,38 +16,61 @@ pub struct Compacted {
 /// remembered with all its changes or not at all.
 #[derive(Debug)]
 pub struct RecentChanges {
-    changes: VecDeque<Change>,
+    changes: VecDeque<Kept>,
+    /// The paths of the changes, one behind the other: so that to forget a change is to move on, where a path of its own
+    /// would have to be looked up in memory that has not been touched for long.
+    paths: VecDeque<u8>,
+    /// How many bytes of paths were forgotten.
+    forgotten: u64,
     capacity: usize,
     /// All changes after this position are here, none up to it.
     through: Zxid,
+}
+
+/// A change without its path.
+#[derive(Debug)]
+struct Kept {
+    zxid: Zxid,
+    kind: ChangeKind,
+    acl: Acl,
+    /// Where its path begins, counted from the first byte of the first path ever kept.
+    start: u64,
+    len: usize,
 }
 
 impl RecentChanges {
     /// Remembers at most `capacity` changes, and at first all since the beginning of the history.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { changes: VecDeque::new(), capacity, through: Zxid::ZERO }
+        let (changes, paths) = (VecDeque::new(), VecDeque::new());
+        Self { changes, paths, forgotten: 0, capacity, through: Zxid::ZERO }
     }
 
-    /// Remembers the changes of a transaction; transactions come in order. Forgets the oldest transactions when
-    /// there is no room, and this one too if it is too large by itself.
-    pub fn push(&mut self, changes: &[Change]) {
-        for transaction in changes.chunk_by(|one, next| one.zxid == next.zxid) {
-            let Some(zxid) = transaction.first().map(|change| change.zxid) else { continue };
-            if transaction.len() > self.capacity {
-                self.reset(zxid);
-                continue;
-            }
-            self.changes.extend(transaction.iter().cloned());
-            while self.changes.len() > self.capacity {
-                self.forget_oldest();
-            }
+    /// Remembers the changes of one transaction, taking them out of `changes`; transactions come in order. Forgets the
+    /// oldest transactions when there is no room, and this one too if it is too large by itself.
+    pub fn take(&mut self, changes: &mut Vec<Change>) {
+        let Some(zxid) = changes.first().map(|change| change.zxid) else { return };
+        debug_assert!(changes.iter().all(|change| change.zxid == zxid), "they are of one transaction");
+        if changes.len() > self.capacity {
+            changes.clear();
+            return self.reset(zxid);
+        }
+        while self.changes.len() + changes.len() > self.capacity {
+            self.forget_oldest();
+        }
+        for Change { zxid, path, kind, acl } in changes.drain(..) {
+            let start = self.forgotten + self.paths.len() as u64;
+            let text = path.as_str().as_bytes();
+            self.paths.extend(text);
+            self.changes.push_back(Kept { zxid, kind, acl, start, len: text.len() });
         }
     }
 
     /// Forgets everything: the state now comes from a snapshot at `through`.
     pub fn reset(&mut self, through: Zxid) {
         self.changes.clear();
+        self.forgotten += self.paths.len() as u64;
+        self.paths.clear();
         self.through = through;
     }
 
@@ -71,6 +94,7 @@ impl RecentChanges {
         let mut events = Vec::new();
         let from = self.changes.partition_point(|change| change.zxid <= since);
         for change in self.changes.range(from..) {
+            let changed = self.path_of(change);
             let mut tell = |kind, path: &ZnodePath, acl: &Acl| {
                 if permits(acl) {
                     events.push(WatchEvent { zxid: change.zxid, kind, path: path.clone() });
@@ -82,16 +106,16 @@ impl RecentChanges {
                 ChangeKind::Deleted { parent_acl } => (WatchEventKind::Deleted, Some(parent_acl)),
             };
             let heard = match mode {
-                WatchMode::Persistent => change.path.as_str() == path,
-                WatchMode::PersistentRecursive => change.path.is_within(path),
+                WatchMode::Persistent => changed.as_str() == path,
+                WatchMode::PersistentRecursive => changed.is_within(path),
             };
             if heard {
-                tell(kind, &change.path, &change.acl);
+                tell(kind, &changed, &change.acl);
             }
             if mode == WatchMode::Persistent
                 && let Some(acl) = parent_acl
-                && change.path.parent_str() == Some(path)
-                && let Some(parent) = change.path.parent()
+                && changed.parent_str() == Some(path)
+                && let Some(parent) = changed.parent()
             {
                 tell(WatchEventKind::ChildrenChanged, &parent, acl);
             }
@@ -106,12 +130,23 @@ impl RecentChanges {
     }
 
     fn forget_oldest(&mut self) {
-        if let Some(oldest) = self.changes.pop_front() {
+        if let Some(oldest) = self.changes.front() {
             self.through = oldest.zxid;
         }
-        while self.changes.front().is_some_and(|change| change.zxid == self.through) {
-            self.changes.pop_front();
+        let mut len = 0;
+        while let Some(change) = self.changes.pop_front_if(|change| change.zxid == self.through) {
+            len += change.len;
         }
+        self.paths.drain(..len);
+        self.forgotten += len as u64;
+    }
+
+    #[expect(clippy::expect_used, reason = "the bytes of a path are kept as long as its change")]
+    fn path_of(&self, change: &Kept) -> ZnodePath {
+        let start = usize::try_from(change.start - self.forgotten).unwrap_or(usize::MAX);
+        let text = self.paths.range(start..start.saturating_add(change.len)).copied().collect();
+        let text = String::from_utf8(text).expect("the bytes of a path");
+        ZnodePath::parse(text).expect("a path")
     }
 }
 

@@ -12,11 +12,11 @@ fn replay(recent: &RecentChanges, path: &str, mode: WatchMode, since: u64) -> Re
 
 fn filled(capacity: usize) -> RecentChanges {
     let mut recent = RecentChanges::new(capacity);
-    recent.push(&[created(1, "/a")]);
-    recent.push(&[created(2, "/a/x"), data_set(2, "/a")]);
-    recent.push(&[]);
-    recent.push(&[data_set(4, "/a/x")]);
-    recent.push(&[deleted(5, "/a/x")]);
+    recent.take(&mut vec![created(1, "/a")]);
+    recent.take(&mut vec![created(2, "/a/x"), data_set(2, "/a")]);
+    recent.take(&mut vec![]);
+    recent.take(&mut vec![data_set(4, "/a/x")]);
+    recent.take(&mut vec![deleted(5, "/a/x")]);
     recent
 }
 
@@ -49,8 +49,8 @@ fn a_transaction_is_remembered_whole_or_not_at_all() {
 #[test]
 fn a_transaction_that_is_too_large_is_forgotten_at_once() {
     let mut recent = RecentChanges::new(2);
-    recent.push(&[created(1, "/a")]);
-    recent.push(&[created(2, "/b"), created(2, "/c"), created(2, "/d")]);
+    recent.take(&mut vec![created(1, "/a")]);
+    recent.take(&mut vec![created(2, "/b"), created(2, "/c"), created(2, "/d")]);
     assert_eq!(replay(&recent, "/", WatchMode::Persistent, 1), Err(Compacted { through: zxid(2) }));
     assert!(replay(&recent, "/", WatchMode::Persistent, 2).unwrap().is_empty());
 }
@@ -60,15 +60,15 @@ fn after_a_snapshot_nothing_is_known_up_to_it() {
     let mut recent = filled(100);
     recent.reset(zxid(50));
     assert_eq!(replay(&recent, "/a", WatchMode::Persistent, 49), Err(Compacted { through: zxid(50) }));
-    recent.push(&[data_set(51, "/a")]);
+    recent.take(&mut vec![data_set(51, "/a")]);
     assert_eq!(replay(&recent, "/a", WatchMode::Persistent, 50).unwrap(), ["ann DataChanged /a @51"]);
 }
 
 #[test]
 fn what_may_not_be_read_is_not_replayed() {
     let mut recent = RecentChanges::new(10);
-    recent.push(&[created(1, "/a/secret")]);
-    recent.push(&[created(2, "/a/secret/x")]);
+    recent.take(&mut vec![created(1, "/a/secret")]);
+    recent.take(&mut vec![created(2, "/a/secret/x")]);
     assert_eq!(
         replay(&recent, "/a", WatchMode::PersistentRecursive, 0).unwrap(),
         ["ann Created /a/secret/x @2"]
@@ -97,7 +97,7 @@ proptest! {
         let mut live = Vec::new();
         let mut changes_after = 0;
         for (number, transaction) in (1u64..).zip(transactions) {
-            let changes: Vec<_> = transaction
+            let mut changes: Vec<_> = transaction
                 .into_iter()
                 .map(|(kind, path)| match kind {
                     0 => created(number, path),
@@ -105,12 +105,12 @@ proptest! {
                     _ => data_set(number, path),
                 })
                 .collect();
-            recent.push(&changes);
             let events = fire(&mut watches, &changes);
             if number > since {
                 live.extend(events);
                 changes_after += changes.len();
             }
+            recent.take(&mut changes);
         }
         match replay(&recent, at, mode, since) {
             Ok(replayed) => prop_assert_eq!(replayed, lines(&live)),

@@ -111,11 +111,13 @@ pub enum Body {
     /// Learner: requests for the leader, in order (REQUEST).
     Forward {
         /// The requests; opaque here.
+        #[serde(deserialize_with = "crate::types::shared::list")]
         payloads: Vec<Bytes>,
     },
     /// Leader: answers to the learner, behind all commits that were sent before.
     Answer {
         /// The answers; opaque here.
+        #[serde(deserialize_with = "crate::types::shared::list")]
         payloads: Vec<Bytes>,
     },
     /// Leader: a heartbeat (PING). Not numbered.

@@ -189,11 +189,18 @@ impl Zab {
         }
     }
 
-    /// Learner: its state was found to be another than the leader's. Resets the link and asks for the leader's whole state.
-    pub fn request_snapshot(&mut self, now: Time) {
+    /// What `peer` [forwarded](Output::Forwarded) or [answered](Output::Answered) is nothing that a correct one says. The
+    /// link to it is reset, so that whoever waits for an answer learns that there will be none.
+    pub fn reject(&mut self, now: Time, peer: ServerId, what: String) {
         self.core.advance(now);
-        if let Part::Learner(learner) = &mut self.part {
-            learner.request_snapshot(&mut self.core);
+        self.core.dirty = true;
+        match &mut self.part {
+            Part::Leader(leader) => leader.expel(&mut self.core, peer, what),
+            Part::Learner(learner) if learner.leader() == peer => {
+                self.core.misbehaved(peer, what);
+                learner.reset(&mut self.core, "the leader misbehaved");
+            }
+            Part::Learner(_) | Part::Idle => {}
         }
     }
 

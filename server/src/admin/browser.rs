@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use quorate::client::{Client, ClientError, ClientOptions};
 use quorate::node::{Clock, Node, entropy};
-use quorate::{ErrorCode, RequestPath, Time};
+use quorate::types::RequestPath;
+use quorate::{ErrorCode, Time};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -33,6 +33,8 @@ pub struct Plan {
     pub directories: Directories,
     /// How it is opened.
     pub storage: FileStorageOptions,
+    /// Whether it may vote with nothing where there is no data yet; otherwise it waits until a leader has brought it level.
+    pub may_begin_new: bool,
     /// Its peers; none for a server alone.
     pub peers: Option<PeerPlan>,
     /// Its clients.
@@ -99,9 +101,7 @@ impl Plan {
             warnings.push(Warning { place: None, text });
         }
         let cluster = ClusterId::new(cfg.cluster);
-        let may_start_new = cfg.storage.autocreate || found.initialize;
-        let if_empty = if may_start_new { IfEmpty::StartNew } else { IfEmpty::AwaitSync };
-        let mut storage = FileStorageOptions::new(cluster, server, if_empty);
+        let mut storage = FileStorageOptions::new(cluster, server, IfEmpty::AwaitSync);
         storage.snapshots_kept = usize_of(cfg.storage.snapshots_kept);
         if let Some(kib) = cfg.storage.preallocate_kib {
             storage.preallocate = u64::from(kib).saturating_mul(1024);
@@ -110,6 +110,7 @@ impl Plan {
             node: node(cfg, cluster, server, seed),
             directories: directories(cfg),
             storage,
+            may_begin_new: cfg.storage.autocreate || found.initialize,
             peers: own.filter(|_| !cfg.standalone).map(|own| peers(cfg, own)),
             clients: clients(cfg, own),
             warnings,

@@ -3,7 +3,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use quorate::node::Observer;
 use quorate::peer::{Input, Output, PeerEvent, Request, Role, Status};
-use quorate::{ClientId, LogOp, Now, PersistId, Time, WatchEventKind, Zxid};
+use quorate::types::{ClientId, LogOp, Now, PersistId, Time, WatchEventKind, Zxid};
 
 use super::Summary;
 

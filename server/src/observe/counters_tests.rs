@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use quorate::peer::{Answer, ClientRequest, CloseReason, ReadLevel, Reply};
-use quorate::{Epoch, LogEntry, Read, ServerId, SessionId, WallTime, WriteBatch};
+use quorate::types::{Epoch, LogEntry, Read, ServerId, SessionId, WallTime, WriteBatch};
 
 use super::*;
 

@@ -1,18 +1,36 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use quorate::storage::fs::OsFileSystem;
-use quorate::storage::{FileStorage, FileStorageOptions};
+use quorate::storage::fs::{FileSystem, OsFileSystem};
+use quorate::storage::{FileStorage, FileStorageOptions, StorageError};
 
 use super::Failure;
 use super::split::SplitFileSystem;
 use crate::config::Directories;
 
-/// Opens the storage of a server in its directory, or in its two.
-pub(super) fn open(directories: &Directories, options: FileStorageOptions) -> Result<FileStorage, Failure> {
-    let Some(log) = &directories.log else {
-        return Ok(FileStorage::open(&directories.snapshots, options)?);
+/// Opens the storage of a server in its directory, or in its two. Where there is no data yet and it `may_begin_new`, it is made
+/// that of a new server first.
+pub(super) fn open(
+    directories: &Directories,
+    options: FileStorageOptions,
+    may_begin_new: bool,
+) -> Result<FileStorage, Failure> {
+    let fs = file_system(directories)?;
+    if may_begin_new {
+        match FileStorage::format_on(Arc::clone(&fs), &options) {
+            Ok(()) => tracing::info!("there is no data yet: this is a new server, which votes"),
+            Err(StorageError::NotEmpty(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(FileStorage::open_on(fs, options)?)
+}
+
+fn file_system(directories: &Directories) -> Result<Arc<dyn FileSystem>, Failure> {
+    let directory = |dir: &Path| {
+        OsFileSystem::new(dir).map_err(|source| Failure::DataDirectory { dir: dir.to_owned(), source })
     };
+    let Some(log) = &directories.log else { return Ok(Arc::new(directory(&directories.snapshots)?)) };
     let moved = directories.snapshots.join("control");
     if moved.exists() {
         let what = std::io::Error::other(format!(
@@ -23,11 +41,7 @@ pub(super) fn open(directories: &Directories, options: FileStorageOptions) -> Re
         ));
         return Err(Failure::DataDirectory { dir: directories.data.clone(), source: what });
     }
-    let directory = |dir: &Path| {
-        OsFileSystem::new(dir).map_err(|source| Failure::DataDirectory { dir: dir.to_owned(), source })
-    };
-    let split = SplitFileSystem::new(directory(&directories.snapshots)?, directory(log)?);
-    Ok(FileStorage::open_on(Arc::new(split), options)?)
+    Ok(Arc::new(SplitFileSystem::new(directory(&directories.snapshots)?, directory(log)?)))
 }
 
 /// Removes the operator's word that a server without data may vote: it was for one start.

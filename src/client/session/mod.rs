@@ -251,6 +251,11 @@ impl Session {
         !self.chores.is_empty() || self.sent < self.calls.len()
     }
 
+    /// How many requests of this connection have no answer.
+    pub(super) fn unanswered(&self) -> usize {
+        self.sent + self.chores_sent.len()
+    }
+
     pub(super) fn watch(&mut self, event: &WatchEvent) {
         self.last_seen = self.last_seen.max(event.zxid);
         self.one_shots.fire(event);

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::super::{Client, ClientError, ClientOptions, NodeData};
@@ -37,6 +39,36 @@ fn calls_made_before_there_is_a_session_wait_for_it() {
     link.answer(requests[0].0, set());
     world.run();
     assert_eq!(outcome.take(), Some(Ok(stat())));
+}
+
+#[test]
+fn a_call_that_is_given_a_time_fails_when_it_is_over_and_the_others_go_on() {
+    let mut world =
+        World::with(1, ClientOptions { session_timeout: TIMEOUT, window: 1, ..ClientOptions::new([7; 32]) });
+    let mut link = world.attach();
+    let hasty = world.client.within(Duration::from_millis(500));
+    let issued = world.issue(hasty.set("/issued", "x"));
+    world.advance(Duration::from_millis(400));
+    // The window is full, so this one waits its turn until its time is over.
+    let waiting = world.issue(hasty.set("/waiting", "x"));
+    let patient = world.issue(world.client.set("/patient", "x"));
+    assert!(issued.is_open() && waiting.is_open());
+    world.advance(Duration::from_millis(100));
+    assert_eq!(issued.take(), Some(Err(ClientError::TimedOut)));
+    assert!(waiting.is_open(), "its time is counted from when it was awaited");
+    world.advance(Duration::from_millis(400));
+    assert_eq!(waiting.take(), Some(Err(ClientError::TimedOut)));
+
+    let sent = link.requests();
+    assert_eq!(set_of(&sent[0].1), ("/issued".into(), number(1, 1)));
+    link.answer(sent[0].0, set());
+    world.run();
+    let sent: Vec<_> = link.requests().iter().map(|(tag, request)| (*tag, set_of(request))).collect();
+    assert_eq!(sent.len(), 1, "what timed out before it was issued never is");
+    assert_eq!(sent[0].1, ("/patient".into(), number(2, 2)));
+    link.answer(sent[0].0, set());
+    world.run();
+    assert_eq!(patient.take(), Some(Ok(stat())));
 }
 
 #[test]

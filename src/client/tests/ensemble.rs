@@ -1,6 +1,7 @@
 //! Three servers in one thread, on a clock that jumps from deadline to deadline: every run is the same run.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,18 +13,18 @@ use futures::task::LocalSpawnExt as _;
 use super::super::{Client, ClientError, ClientOptions, SessionState, WatchItem};
 
 use crate::node::manual_clock::ManualClock;
-use crate::node::{Attach, Clock, Connection, Connector, Node, NodeConfig, OpenError};
+use crate::node::{Attach, Clock, Connection, Connector, Node, NodeConfig, NodeError, OpenError};
 use crate::peer::{Ensemble, PeerConfig, Role};
-use crate::storage::MemoryStorage;
+use crate::storage::fragile::{Fragile, disk_full};
 use crate::transport::Hub;
 use crate::types::{ClusterId, CreateMode, ErrorCode, Expected, ServerId, WatchEventKind};
 
 /// A place where a server runs, or will run again.
 #[derive(Clone, Default)]
-struct Place(Arc<Mutex<Option<(Node, AbortHandle)>>>);
+pub(super) struct Place(Arc<Mutex<Option<(Node, AbortHandle)>>>);
 
 impl Place {
-    fn node(&self) -> Option<Node> {
+    pub(super) fn node(&self) -> Option<Node> {
         self.0.lock().unwrap().as_ref().map(|(node, _)| node.clone())
     }
 }
@@ -34,25 +35,25 @@ impl Connector for Place {
     }
 }
 
-struct World {
+pub(super) struct World {
     pool: LocalPool,
-    spawner: LocalSpawner,
-    clock: ManualClock,
+    pub(super) spawner: LocalSpawner,
+    pub(super) clock: ManualClock,
     hub: Hub,
-    stores: Vec<MemoryStorage>,
-    places: Vec<Place>,
+    pub(super) stores: Vec<Fragile>,
+    pub(super) places: Vec<Place>,
     starts: u8,
 }
 
 impl World {
-    fn new(servers: usize) -> Self {
+    pub(super) fn new(servers: usize) -> Self {
         let pool = LocalPool::new();
         let mut world = Self {
             spawner: pool.spawner(),
             pool,
             clock: ManualClock::default(),
             hub: Hub::new(ClusterId::new(5)),
-            stores: (0..servers).map(|_| MemoryStorage::new()).collect(),
+            stores: (0..servers).map(|_| Fragile::default()).collect(),
             places: (0..servers).map(|_| Place::default()).collect(),
             starts: 0,
         };
@@ -60,7 +61,7 @@ impl World {
         world
     }
 
-    fn start(&mut self, index: usize) {
+    pub(super) fn start(&mut self, index: usize) {
         self.starts += 1;
         let ids = (1..=self.stores.len() as u64).map(ServerId::new);
         let server = ServerId::new(index as u64 + 1);
@@ -71,9 +72,11 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let (node, driver) = Node::start(NodeConfig::new(peer), transport, storage, clock).unwrap();
         let (driver, abort) = abortable(driver);
+        let broken = Arc::clone(&self.stores[index].broken);
         let running = async move {
-            if let Ok(end) = driver.await {
-                end.expect("no server stops by itself");
+            if let Ok(Err(error)) = driver.await {
+                assert!(broken.load(Ordering::Relaxed), "no server stops by itself: {error}");
+                assert_eq!(error, NodeError::Storage(disk_full()));
             }
         };
         self.spawner.spawn_local(running).unwrap();
@@ -81,7 +84,7 @@ impl World {
     }
 
     /// Stops a server between two of its turns, without a word.
-    fn crash(&mut self, index: usize) {
+    pub(super) fn crash(&mut self, index: usize) {
         let (_, abort) = self.places[index].0.lock().unwrap().take().expect("it runs");
         abort.abort();
         self.pool.run_until_stalled();
@@ -108,7 +111,7 @@ impl World {
     }
 
     /// A client that tries server `first` first.
-    fn client(&mut self, first: usize, window: usize) -> Client {
+    pub(super) fn client(&mut self, first: usize, window: usize) -> Client {
         let mut places = self.places.clone();
         places.rotate_left(first);
         let places = places.into_iter().map(|place| Arc::new(place) as Arc<dyn Connector>);
@@ -119,7 +122,7 @@ impl World {
     }
 
     /// Lets time go by until the future is done.
-    fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
+    pub(super) fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
         let done = Arc::new(Mutex::new(None));
         let told = Arc::clone(&done);
         self.spawner.spawn_local(async move { *told.lock().unwrap() = Some(future.await) }).unwrap();
@@ -134,13 +137,13 @@ impl World {
         }
     }
 
-    fn run_for(&mut self, span: Duration) {
+    pub(super) fn run_for(&mut self, span: Duration) {
         let sleep = self.clock.sleep_until(self.clock.now().time + span);
         self.run(sleep);
     }
 
     /// The server that leads and serves.
-    fn leader(&mut self) -> usize {
+    pub(super) fn leader(&mut self) -> usize {
         for _ in 0..1_000 {
             for index in 0..self.places.len() {
                 let Some(node) = self.places[index].node() else { continue };
@@ -192,6 +195,76 @@ fn three_servers_elect_a_leader_and_any_of_them_answers() {
         })
         .collect();
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+}
+
+#[test]
+fn a_node_is_made_with_all_above_it_and_only_if_it_is_not_there() {
+    let mut world = World::new(3);
+    let client = world.client(0, 16);
+    let outcome = world.run(async move {
+        let made = client.create("/a/b/c/n-", "x").sequential().with_parents().await?;
+        assert_eq!(made.path.as_str(), "/a/b/c/n-0000000000");
+        assert_eq!(client.get("/a/b").await?.data, None);
+        // The second time they are there, and nothing else is written.
+        let again = client.create("/a/b/c/n-", "x").sequential().with_parents().await?;
+        assert_eq!(Some(again.stat.czxid), made.stat.czxid.next());
+
+        assert!(client.create("/d/e", "one").if_absent().with_parents().await?.is_some());
+        assert_eq!(client.create("/d/e", "two").with_parents().if_absent().await?, None);
+        assert_eq!(client.get("/d/e").await?.text().unwrap(), "one");
+        let refused = client.create("/x/../y/z", "").with_parents().if_absent().await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::NoNode));
+        assert_eq!(client.exists("/x").await?, None, "of a path that cannot be, nothing is made");
+        let within = client.within(Duration::from_secs(30));
+        assert!(within.create("/f/g", "").with_parents().if_absent().await?.is_some());
+        Ok::<_, ClientError>(())
+    });
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn a_composed_call_is_in_time_as_a_whole() {
+    let mut world = World::new(3);
+    world.leader();
+    let client = world.client(0, 16);
+    let first = client.clone();
+    world.run(async move { first.connected().await }).unwrap();
+    // Without a quorum nothing is answered.
+    world.crash(1);
+    world.crash(2);
+    let clock = world.clock.clone();
+    let (outcome, took) = world.run(async move {
+        let since = clock.now().time;
+        let outcome = client.within(Duration::from_secs(2)).create("/a/b", "").with_parents().await;
+        (outcome, clock.now().time.since(since))
+    });
+    assert_eq!(outcome, Err(ClientError::TimedOut));
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn a_client_does_not_keep_a_server_running_that_its_owner_lets_go() {
+    let mut world = World::new(1);
+    let node = world.places[0].node().unwrap();
+    let options = ClientOptions::new([8; 32]);
+    let (client, driver) = Client::new([&node], node.clock(), options.clone()).unwrap();
+    world.spawner.spawn_local(driver).unwrap();
+    let first = client.clone();
+    world.run(async move { first.connected().await }).unwrap();
+    drop(node);
+    drop(world.places[0].0.lock().unwrap().take());
+    world.pool.run_until_stalled();
+    assert_eq!(client.state(), SessionState::Disconnected);
+
+    // One that is given the handle holds it.
+    let mut world = World::new(1);
+    let (node, _abort) = world.places[0].0.lock().unwrap().take().unwrap();
+    let clock = node.clock();
+    let (client, driver) = Client::new([node], clock, options).unwrap();
+    world.spawner.spawn_local(driver).unwrap();
+    let first = client.clone();
+    world.run(async move { first.create("/held", "").await }).unwrap();
+    assert_eq!(client.state(), SessionState::Connected);
 }
 
 #[test]

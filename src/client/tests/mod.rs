@@ -3,6 +3,7 @@
 mod calls;
 mod ensemble;
 mod resume;
+mod scenarios;
 mod sessions;
 mod watches;
 mod world;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::cluster::{Cluster, create, read, set, sid, write};
-use crate::peer::{Answer, CloseReason, ConfigError, ReadLevel, Request};
-use crate::types::{Acl, CreateMode, ErrorCode, Identity, Read, Refusal, Write};
+use crate::peer::{Answer, CloseReason, ConfigError, PeerEvent, ReadLevel, Request};
+use crate::types::{Acl, CreateMode, ErrorCode, Identity, Password, Read, Refusal, SessionId, Write};
 
 fn code(result: Result<Answer, Refusal>) -> Option<ErrorCode> {
     result.err().map(|refusal| refusal.code)
@@ -113,6 +113,91 @@ fn what_is_kept_back_behind_a_read_has_a_bound() {
         cluster.send(client, write(set("/n", "x")));
     }
     assert_eq!(cluster.clients[&client].closed, Some(CloseReason::Overloaded));
+}
+
+#[test]
+fn scn_59_a_connection_that_has_no_session_or_is_closed_can_ask_for_nothing() {
+    let mut cluster = Cluster::running(1);
+    let keeper = cluster.connect(sid(1));
+    let nobody = cluster.begin_connect(sid(1), None);
+    // Its session is on its way.
+    cluster.send(nobody, write(create("/too-early", CreateMode::PERSISTENT)));
+    cluster.run_until("attached", |c| c.clients[&nobody].connected.is_some());
+    cluster.send(nobody, Request::CloseSession);
+    let late = cluster.send(nobody, write(create("/behind-the-end", CreateMode::PERSISTENT)));
+    cluster.run_until("closed", |c| c.clients[&nobody].closed.is_some());
+    cluster.send(nobody, write(create("/too-late", CreateMode::PERSISTENT)));
+    let refused = cluster.begin_connect(sid(1), Some((SessionId::from_u64(99), Password::new([0; 16]))));
+    cluster.run_until("refused", |c| c.clients[&refused].closed == Some(CloseReason::Expired));
+    cluster.send(refused, write(create("/not-proved", CreateMode::PERSISTENT)));
+    cluster.run_for(Duration::from_millis(100));
+    for path in ["/too-early", "/behind-the-end", "/too-late", "/not-proved"] {
+        assert!(!cluster.exists(keeper, path), "{path}");
+    }
+    let answered = cluster.clients[&nobody].replies.get(&late);
+    assert!(answered.is_none_or(|(_, result)| result.is_err()));
+}
+
+#[test]
+fn there_are_so_many_sessions_and_no_more() {
+    let mut cluster = Cluster::new(3).tuned(|config| config.limits.sessions = 3).run();
+    let clients = [1, 2, 3].map(|server| cluster.connect(sid(server)));
+    let refused = cluster.begin_connect(sid(1), None);
+    cluster.run_until("refused", |c| c.clients[&refused].closed.is_some());
+    assert_eq!(cluster.clients[&refused].closed, Some(CloseReason::NotServing));
+    // Who has a session comes back to it.
+    let session = cluster.session(clients[1]);
+    let back = cluster.begin_connect(sid(3), Some(session));
+    cluster.run_until("resumed", |c| c.clients[&back].connected.is_some());
+    cluster.ask(clients[0], Request::CloseSession).unwrap();
+    cluster.connect(sid(2));
+}
+
+#[test]
+fn when_many_sessions_expire_at_once_the_writes_of_others_come_in_between() {
+    const MANY: u64 = 1_200;
+    let mut cluster = Cluster::running(1);
+    let silent: Vec<_> = (0..MANY).map(|_| cluster.begin_connect(sid(1), None)).collect();
+    cluster.run_until("all have a session", |c| silent.iter().all(|one| c.clients[one].connected.is_some()));
+    let writer = cluster.connect(sid(1));
+    cluster.create(writer, "/n", CreateMode::PERSISTENT);
+    let expired = |c: &Cluster| {
+        c.events.iter().filter(|(_, event)| matches!(event, PeerEvent::SessionExpired { .. })).count()
+    };
+    while expired(&cluster) == 0 {
+        cluster.ask(writer, Request::Ping).unwrap();
+        cluster.run_for(Duration::from_millis(1));
+    }
+    let first = expired(&cluster);
+    assert!(first <= 500, "{first} in one turn");
+    cluster.ask(writer, write(set("/n", "x"))).unwrap();
+    assert!(expired(&cluster) < MANY as usize, "it waited for all of them");
+    cluster.run_until("all have expired", |c| expired(c) == MANY as usize && c.status(sid(1)).sessions == 1);
+}
+
+#[test]
+fn a_leader_that_cannot_make_out_a_request_resets_the_link_it_came_on() {
+    let mut cluster = Cluster::running(3);
+    let leader = cluster.leader().unwrap();
+    let [hostile, other] = match leader.number() {
+        1 => [2, 3],
+        2 => [1, 3],
+        _ => [1, 2],
+    }
+    .map(sid);
+    let (client, bystander) = (cluster.connect(hostile), cluster.connect(other));
+    cluster.events.clear();
+    cluster.forward_nonsense(hostile);
+    cluster.run_until("detached", |c| c.clients[&client].closed == Some(CloseReason::NotServing));
+    let told =
+        |event: &PeerEvent| matches!(event, PeerEvent::PeerMisbehaved { peer, .. } if *peer == hostile);
+    assert!(cluster.events.iter().any(|(server, event)| *server == leader && told(event)));
+    cluster.await_serving();
+    cluster.create(bystander, "/n", CreateMode::PERSISTENT);
+    assert_eq!(cluster.clients[&bystander].closed, None, "the others go on");
+    let session = cluster.session(client);
+    let back = cluster.begin_connect(hostile, Some(session));
+    cluster.run_until("back", |c| c.clients[&back].connected.is_some());
 }
 
 #[test]

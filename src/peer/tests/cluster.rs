@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::executor::block_on;
 
 use super::record::Record;
 use crate::peer::{
-    Answer, ClientRequest, CloseReason, Connect, Connected, Ensemble, Input, Message, Output, Peer,
+    Answer, ClientRequest, CloseReason, Connect, Connected, Ensemble, Halt, Input, Message, Output, Peer,
     PeerConfig, PeerEvent, ReadLevel, Request, Role, StateRestore, Status,
 };
 use crate::storage::{MemoryStorage, Storage};
 use crate::types::{
-    Acl, ClientId, ClusterId, CreateMode, Expected, Found, Now, Password, PersistId, Read, Refusal, ServerId,
-    SessionId, Standing, Time, WallTime, WatchEvent, Write, Written, ZnodePath, Zxid,
+    Acl, ClientId, ClusterId, CreateMode, Expected, Found, Lifetime, Now, Password, PersistId, Read, Refusal,
+    ServerId, SessionId, Standing, Time, Txn, WallTime, WatchEvent, Write, Written, ZnodePath, Zxid,
 };
 
 const LATENCY: Duration = Duration::from_millis(1);
@@ -44,6 +45,9 @@ pub(super) struct Cluster {
     /// How long a write takes to become durable.
     pub(super) disk_latency: Duration,
     seed: u64,
+    /// The server that is expected to stop for good, and why it did.
+    pub(super) may_halt: Option<ServerId>,
+    pub(super) halted: Option<Halt>,
 }
 
 enum Happening {
@@ -94,6 +98,8 @@ impl Cluster {
             suspects: BTreeSet::new(),
             disk_latency: DISK,
             seed: 1,
+            may_halt: None,
+            halted: None,
         }
     }
 
@@ -170,6 +176,26 @@ impl Cluster {
     pub(super) fn replace_disk(&mut self, server: ServerId) {
         self.disks.remove(&server);
         self.suspects.insert(server);
+    }
+
+    /// Something happens to the memory of a server: there is a node that nobody made.
+    pub(super) fn corrupt_state(&mut self, server: ServerId) {
+        let peer = self.peers.get_mut(&server).unwrap();
+        let txn = Txn::Create {
+            path: ZnodePath::parse("/nobody-made-this").unwrap(),
+            data: None,
+            acl: Acl::open(),
+            lifetime: Lifetime::Persistent,
+        };
+        let (zxid, time) = (peer.state.applied, WallTime::from_millis(1));
+        peer.state.tree.apply(zxid, SessionId::NONE, time, &txn, &mut Vec::new()).unwrap();
+    }
+
+    /// A server asks its leader for something in a language of its own.
+    pub(super) fn forward_nonsense(&mut self, server: ServerId) {
+        let peer = self.peers.get_mut(&server).unwrap();
+        peer.zab.forward(Bytes::from_static(b"\xff\xff\xff nonsense")).unwrap();
+        self.drain(server);
     }
 
     /// The process ends; what was durable stays.
@@ -367,6 +393,7 @@ impl Cluster {
                     self.clients.entry(client).or_default().closed = Some(reason);
                 }
                 Output::Event(event) => self.events.push((server, event)),
+                Output::Halt(why) if self.may_halt == Some(server) => self.halted = Some(why),
                 Output::Halt(why) => panic!("{server:?} halted: {why}"),
             }
         }

@@ -1,5 +1,6 @@
 mod bounds;
 mod cluster;
+mod formats;
 mod mission;
 mod observers;
 mod order;

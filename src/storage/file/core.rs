@@ -47,6 +47,10 @@ impl Core {
         })
     }
 
+    pub(super) fn format(&self) -> Result<(), StorageError> {
+        recovery::format(self.fs.clone(), &self.options)
+    }
+
     pub(super) fn recover(&self) -> Result<Recovered, StorageError> {
         let mut log = locked(&self.log);
         self.check()?;

@@ -65,17 +65,52 @@ struct Threads {
 }
 
 impl FileStorage {
-    /// Opens the directory at `dir`, which is created if it is not there, and locks it.
+    /// Makes `dir` the directory of a server of a new ensemble: the explicit first step, taken once for each server
+    /// before its first start ever. The directory is created if it is not there.
+    ///
+    /// It belongs where the ensemble is set up (a command of the operator, a flag that is given once), not where a server
+    /// is started every day: a server whose disk was lost must not begin anew and vote.
+    ///
+    /// ```
+    /// use quorate::storage::{FileStorage, FileStorageOptions, IfEmpty, StorageError};
+    /// use quorate::{ClusterId, ServerId};
+    ///
+    /// # let dir = std::env::temp_dir().join(format!("quorate-format-{}", std::process::id()));
+    /// let options = FileStorageOptions::new(ClusterId::new(42), ServerId::new(1), IfEmpty::Refuse);
+    /// FileStorage::format(&dir, &options)?;
+    /// assert!(matches!(FileStorage::format(&dir, &options), Err(StorageError::NotEmpty(_))));
+    /// let storage = FileStorage::open(&dir, options)?;
+    /// # drop(storage);
+    /// # std::fs::remove_dir_all(dir).unwrap();
+    /// # Ok::<(), StorageError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotEmpty`](StorageError::NotEmpty) if the directory holds a server's data, [`Locked`](StorageError::Locked) if
+    /// it is in use; nothing was changed then. Otherwise what the operating system says; it can be tried again.
+    pub fn format(dir: impl Into<PathBuf>, options: &FileStorageOptions) -> Result<(), StorageError> {
+        Self::format_on(os(dir.into())?, options)
+    }
+
+    /// The same on any file system.
+    ///
+    /// # Errors
+    ///
+    /// As [`format`](Self::format).
+    pub fn format_on(fs: Arc<dyn FileSystem>, options: &FileStorageOptions) -> Result<(), StorageError> {
+        Core::open(fs, options.clone())?.format()
+    }
+
+    /// Opens the directory at `dir`, which is created if it is not there, and locks it. What is in it is read, and
+    /// judged, by [`recover`](Storage::recover).
     ///
     /// # Errors
     ///
     /// [`Locked`](StorageError::Locked) if another process or another `FileStorage` has it open; otherwise what the
     /// operating system says. Nothing was changed.
     pub fn open(dir: impl Into<PathBuf>, options: FileStorageOptions) -> Result<Self, StorageError> {
-        let dir = dir.into();
-        let shown = dir.display().to_string();
-        let fs = OsFileSystem::new(dir).map_err(io_error(|| format!("opening {shown}")))?;
-        Self::open_on(Arc::new(fs), options)
+        Self::open_on(os(dir.into())?, options)
     }
 
     /// The same on any file system.
@@ -193,6 +228,11 @@ impl Drop for Threads {
             let _ = handle.join();
         }
     }
+}
+
+fn os(dir: PathBuf) -> Result<Arc<dyn FileSystem>, StorageError> {
+    let shown = dir.display().to_string();
+    Ok(Arc::new(OsFileSystem::new(dir).map_err(io_error(|| format!("opening {shown}")))?))
 }
 
 fn ended() -> StorageError {

@@ -8,7 +8,7 @@ pub struct FileStorageOptions {
     pub cluster: ClusterId,
     /// The server. A directory of another one is refused.
     pub server: ServerId,
-    /// What an empty directory means.
+    /// What is to be done when the directory is empty.
     pub if_empty: IfEmpty,
     /// What to do about damage that is no torn tail.
     pub recovery: RecoveryPolicy,
@@ -44,14 +44,19 @@ impl FileStorageOptions {
     }
 }
 
-/// What it means that a server's directory is empty.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What is to be done when a server's directory turns out to be empty.
+///
+/// That a server is new, and may vote with nothing, is never concluded from an empty directory: it is said once, by
+/// [`FileStorage::format`](super::FileStorage::format). A server that forgot what it acknowledged and voted
+/// nevertheless could make the ensemble forget it too.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum IfEmpty {
-    /// The ensemble is new, and so is the server: it votes.
-    StartNew,
-    /// The ensemble is not new, so the server's data was lost or it joins: it is
-    /// [`Suspect`](crate::Standing::Suspect) until a leader has brought it level. A server that forgot what it
-    /// acknowledged and voted nevertheless could make the ensemble forget it too.
+    /// Refuse with [`Unformatted`](crate::storage::StorageError::Unformatted), so that an operator sees it.
+    #[default]
+    Refuse,
+    /// The server's data was lost, or it joins an ensemble that is there: it is
+    /// [`Suspect`](crate::types::Standing::Suspect), and does not vote, until a leader has brought it level. Safe in code that is
+    /// the same at every start, while no more servers lose their data at once than may fail.
     AwaitSync,
 }
 
@@ -61,7 +66,7 @@ pub enum RecoveryPolicy {
     /// Refuse with [`Damaged`](crate::storage::StorageError::Damaged) and change nothing, so that an operator decides.
     #[default]
     Strict,
-    /// Keep what is sound before the damage, and be [`Suspect`](crate::Standing::Suspect) until a leader has supplied
+    /// Keep what is sound before the damage, and be [`Suspect`](crate::types::Standing::Suspect) until a leader has supplied
     /// the rest. Safe while no more servers do so at once than may fail.
     Resynchronise,
 }

@@ -16,6 +16,19 @@ use crate::types::{Epoch, Recovered, Standing, Zxid};
 /// How much is copied at a time.
 const PIECE_LEN: usize = 256 << 10;
 
+/// Makes the files of a server of a new ensemble, in a directory that holds nothing.
+///
+/// If the power goes in the middle the directory counts as empty still, and the same can be done again.
+pub(super) fn format(fs: Arc<dyn FileSystem>, options: &FileStorageOptions) -> Result<(), StorageError> {
+    let recovery = Recovery { fs, options };
+    let files = recovery.list()?;
+    let has_control = files.names.iter().any(|name| name == CONTROL);
+    if has_control || !recovery.holds_nothing(&files)? {
+        return Err(StorageError::NotEmpty(recovery.fs.display("")));
+    }
+    recovery.start_anew(&files, None).map(drop)
+}
+
 /// Reads the state, judges it, makes durable what it is going to report, and reports it.
 ///
 /// Until it is known that the directory is this server's, and that the policy allows to go on, nothing is changed.
@@ -44,7 +57,7 @@ impl Recovery<'_> {
         let files = self.list()?;
         let (control_file, mut control) = match self.load_control(&files)? {
             Some((file, control)) => (file, control),
-            None => self.start_anew(&files)?,
+            None => self.start_anew(&files, Some(self.suspicion_of_loss()?))?,
         };
         // Listed again: a new beginning has made some.
         let files = self.list()?;
@@ -127,18 +140,26 @@ impl Recovery<'_> {
         Ok(true)
     }
 
-    fn start_anew(&self, files: &Files) -> Result<(ControlFile, Control), StorageError> {
+    /// Why a server with an empty directory must not vote, if it may start at all.
+    fn suspicion_of_loss(&self) -> Result<String, StorageError> {
+        match self.options.if_empty {
+            IfEmpty::Refuse => Err(StorageError::Unformatted(self.fs.display(""))),
+            IfEmpty::AwaitSync => {
+                Ok("the directory was empty, and what it held may have been lost".to_owned())
+            }
+        }
+    }
+
+    fn start_anew(
+        &self,
+        files: &Files,
+        suspect: Option<String>,
+    ) -> Result<(ControlFile, Control), StorageError> {
         for number in &files.segments {
             self.remove(&segment_name(*number))?;
         }
         let number = files.segments.last().map_or(1, |last| last + 1);
         create_segment(&*self.fs, self.options, number, SegmentKind::Begins, Zxid::ZERO, 0)?;
-        let suspect = match self.options.if_empty {
-            IfEmpty::StartNew => None,
-            IfEmpty::AwaitSync => {
-                Some("the directory was empty, and what it held may have been lost".to_owned())
-            }
-        };
         let control = self.blank_control(number, suspect);
         Ok((self.create_control(&control)?, control))
     }

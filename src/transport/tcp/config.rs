@@ -40,6 +40,25 @@ impl TcpConfig {
         Self { cluster, server, listen, peers, security, limits: TcpLimits::default() }
     }
 
+    /// A configuration with default limits for one of `peers`, which listens at its own address there. So all servers
+    /// can share one list.
+    ///
+    /// # Errors
+    ///
+    /// When `server` is not among `peers`, or its address there is no IP address with a port.
+    pub fn among(
+        peers: BTreeMap<ServerId, String>,
+        cluster: ClusterId,
+        server: ServerId,
+        security: Security,
+    ) -> Result<Self, TransportError> {
+        let address = peers.get(&server).cloned().unwrap_or_default();
+        let listen = address
+            .parse()
+            .map_err(|_| TransportError::PeerAddress { peer: server, address: address.clone() })?;
+        Ok(Self::new(cluster, server, listen, peers, security))
+    }
+
     /// Judges the configuration without touching the network.
     ///
     /// # Errors

@@ -255,7 +255,7 @@ impl Leader {
     }
 
     /// Drops a learner that does what no correct one does. The leader goes on (ZOOKEEPER-4685).
-    fn expel(&mut self, core: &mut Core, server: ServerId, what: String) {
+    pub(super) fn expel(&mut self, core: &mut Core, server: ServerId, what: String) {
         core.misbehaved(server, what);
         self.drop_learner(core, server, "the learner misbehaved");
     }

@@ -33,7 +33,7 @@ pub(super) struct Learner {
     attempts: u32,
     /// Whether the leader was ever found to lead.
     had_leader: bool,
-    wants_snapshot: bool,
+    pub(super) wants_snapshot: bool,
     /// The leader's epoch.
     epoch: Epoch,
     /// The leader's commit point as far as it was told.
@@ -257,11 +257,6 @@ impl Learner {
     }
 
     /// Begins anew with a whole snapshot.
-    pub(super) fn request_snapshot(&mut self, core: &mut Core) {
-        self.wants_snapshot = true;
-        self.reset(core, "this server needs a snapshot");
-    }
-
     pub(super) const fn leader(&self) -> ServerId {
         self.leader
     }

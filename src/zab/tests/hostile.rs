@@ -19,6 +19,22 @@ fn link(net: &Net, from: u64, to: u64) -> (LinkId, u64) {
     (last.link, last.sequence)
 }
 
+#[test]
+fn a_link_is_reset_by_whoever_can_make_nothing_of_what_came_on_it() {
+    for (rejecting, peer) in [(1, 2), (2, 1)] {
+        let mut net = Net::new(3, 0, 11);
+        net.form(1, &[2, 3]);
+        net.commit(1, 2, &[1, 2, 3]);
+        let (now, lost) = (net.now, net.server(2).links_lost);
+        net.zab(rejecting).reject(now, sid(peer), "a riddle".to_owned());
+        net.drain(rejecting);
+        net.until("the learner is detached", |net| net.server(2).links_lost == lost + 1);
+        net.until("it is level again", |net| net.zab(2).is_synced());
+        net.commit(1, 1, &[1, 2, 3]);
+        assert_eq!(net.server(3).links_lost, 0, "the others go on");
+    }
+}
+
 fn all_bodies() -> Vec<Body> {
     let far = zx(900, 7);
     let chunk = SnapshotChunk { zxid: far, offset: 3, bytes: Bytes::from_static(b"x"), last: true };

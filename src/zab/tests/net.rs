@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::codec;
 use crate::types::{Epoch, LogEntry, LogOp, SeededRng, ServerId, SnapshotChunk, Time, Zxid};
-use crate::zab::{Body, Message, Note, Output, Role, StandDown, Ticket, Zab, ZabConfig};
+use crate::zab::{Body, Message, Note, Output, Part, Role, StandDown, Ticket, Zab, ZabConfig};
 
 use super::disk::Disk;
 
@@ -233,6 +233,19 @@ impl Net {
     pub(super) fn stand_down(&mut self, number: u64) {
         let now = self.now;
         self.zab(number).stand_down(now);
+        self.drain(number);
+    }
+
+    /// A learner finds that it can use nothing but a whole state.
+    pub(super) fn want_snapshot(&mut self, number: u64) {
+        let now = self.now;
+        let zab = self.zab(number);
+        zab.core.advance(now);
+        zab.core.dirty = true;
+        if let Part::Learner(learner) = &mut zab.part {
+            learner.wants_snapshot = true;
+            learner.reset(&mut zab.core, "the test wants a snapshot");
+        }
         self.drain(number);
     }
 

@@ -141,13 +141,11 @@ fn a_snapshot_that_does_not_restore_is_tried_again() {
 }
 
 #[test]
-fn a_diverged_learner_gets_the_whole_state_when_there_is_one() {
+fn a_learner_that_cannot_use_the_log_gets_the_whole_state_when_there_is_one() {
     let mut net = Net::new(3, 0, 7);
     net.form(1, &[2, 3]);
     net.commit(1, 5, &[1, 2, 3]);
-    let now = net.now;
-    net.zab(3).request_snapshot(now);
-    net.drain(3);
+    net.want_snapshot(3);
     net.until("the leader asks for a snapshot", |net| net.server(1).snapshots_wanted == [zx(1, 5)]);
     assert_eq!(net.server(3).links_lost, 1);
     net.run(Duration::from_millis(500));

@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 
-use super::support::{TempDir, options};
+use super::support::{TempDir, format_if_empty, options};
 use crate::sim::disk::{Loss, SimDisk};
 use crate::storage::conformance::{self, Harness};
+use crate::storage::fs::OsFileSystem;
 use crate::storage::{FileStorage, FileStorageOptions, Storage};
 use crate::types::SeededRng;
 
@@ -16,6 +17,7 @@ struct OnSimDisk {
 
 impl Harness for OnSimDisk {
     fn open(&self) -> Box<dyn Storage> {
+        format_if_empty(Arc::new(self.disk.clone()), &self.options).unwrap();
         Box::new(FileStorage::inline(Arc::new(self.disk.clone()), self.options.clone()).unwrap())
     }
 
@@ -45,6 +47,8 @@ struct OnDirectory(TempDir);
 
 impl Harness for OnDirectory {
     fn open(&self) -> Box<dyn Storage> {
+        let fs = Arc::new(OsFileSystem::new(self.0.0.clone()).unwrap());
+        format_if_empty(fs, &options()).unwrap();
         Box::new(FileStorage::open(&self.0.0, options()).unwrap())
     }
 }

@@ -1,8 +1,12 @@
 //! What went wrong elsewhere around synchronisation and restarts, as it would happen here.
 
+use std::sync::Arc;
+
+use futures::executor::block_on;
+
 use super::support::*;
 use crate::sim::disk::{Fault, Loss, SimDisk};
-use crate::storage::{FileStorageOptions, IfEmpty, RecoveryPolicy, StorageError};
+use crate::storage::{FileStorage, FileStorageOptions, IfEmpty, RecoveryPolicy, Storage as _, StorageError};
 use crate::types::{Epoch, LogOp, SeededRng, Standing, Zxid};
 
 #[test]
@@ -100,6 +104,43 @@ fn scn_16_an_empty_directory_of_an_old_ensemble_waits_for_a_leader() {
     storage.write(vec![LogOp::CurrentEpoch(Epoch::new(4))]).unwrap();
     drop(storage);
     assert_eq!(Driver::open_with(&disk, awaiting()).unwrap().1.standing, Standing::Whole);
+}
+
+#[test]
+fn scn_16_the_same_start_after_the_disk_was_lost_is_no_new_beginning() {
+    let open = |disk: &SimDisk| {
+        let storage = FileStorage::inline(Arc::new(disk.clone()), options())?;
+        block_on(storage.recover())
+    };
+    let disk = SimDisk::new();
+    assert!(matches!(open(&disk), Err(StorageError::Unformatted(_))), "nobody has said that it is new");
+    assert_eq!(disk.files().iter().filter(|name| *name != "lock").count(), 0, "nothing was changed");
+    FileStorage::format_on(Arc::new(disk.clone()), &options()).unwrap();
+    assert_eq!(open(&disk).unwrap().standing, Standing::Whole);
+    let (storage, _) = Driver::open(&disk);
+    storage.append(entries(1, 1..=3, 20)).unwrap();
+    drop(storage);
+    let again = FileStorage::format_on(Arc::new(disk.clone()), &options());
+    assert!(matches!(again, Err(StorageError::NotEmpty(_))), "{again:?}");
+    assert_eq!(open(&disk).unwrap().log, entries(1, 1..=3, 20), "it is all there");
+
+    assert!(matches!(open(&SimDisk::new()), Err(StorageError::Unformatted(_))), "a new disk in its place");
+}
+
+#[test]
+fn scn_16_a_formatting_that_the_power_cut_short_can_be_done_again() {
+    for cut in 0..40 {
+        let disk = SimDisk::new();
+        disk.fail_at(
+            disk.operations() + 1 + cut / 3,
+            [Fault::CrashBefore, Fault::CrashAfter, Fault::Torn][cut as usize % 3],
+        );
+        let done = FileStorage::format_on(Arc::new(disk.clone()), &options()).is_ok();
+        disk.power_loss(&mut SeededRng::from_number(cut), Loss::Adversarial);
+        let (storage, found) = Driver::open(&disk);
+        assert_eq!((found.standing, found.log), (Standing::Whole, Vec::new()), "cut at {cut}, done: {done}");
+        storage.append(entries(1, 1..=1, 9)).unwrap();
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::executor::block_on;
 
 use crate::sim::disk::SimDisk;
+use crate::storage::fs::FileSystem;
 use crate::storage::{FileStorage, FileStorageOptions, IfEmpty, Storage, StorageError};
 use crate::types::{ClusterId, Epoch, LogEntry, LogOp, Recovered, ServerId, SnapshotChunk, WriteBatch, Zxid};
 
@@ -14,7 +15,7 @@ pub(super) fn options() -> FileStorageOptions {
     FileStorageOptions {
         segment_len: 4096,
         preallocate: 2048,
-        ..FileStorageOptions::new(ClusterId::new(77), ServerId::new(1), IfEmpty::StartNew)
+        ..FileStorageOptions::new(ClusterId::new(77), ServerId::new(1), IfEmpty::Refuse)
     }
 }
 
@@ -33,14 +34,29 @@ pub(super) fn entries(epoch: u32, counters: std::ops::RangeInclusive<u32>, len: 
     counters.map(|counter| entry(epoch, counter, len)).collect()
 }
 
+/// What is done once before a server's first start, for a test that may be the first to come.
+pub(super) fn format_if_empty(
+    fs: Arc<dyn FileSystem>,
+    options: &FileStorageOptions,
+) -> Result<(), StorageError> {
+    match FileStorage::format_on(fs, options) {
+        Err(StorageError::NotEmpty(_)) => Ok(()),
+        other => other,
+    }
+}
+
 /// A storage on a simulated disk, driven without a runtime.
 pub(super) struct Driver(pub(super) FileStorage);
 
 impl Driver {
+    /// Opens the storage, and formats the disk first if that has not been done.
     pub(super) fn open_with(
         disk: &SimDisk,
         options: FileStorageOptions,
     ) -> Result<(Self, Recovered), StorageError> {
+        if options.if_empty == IfEmpty::Refuse {
+            format_if_empty(Arc::new(disk.clone()), &options)?;
+        }
         let storage = FileStorage::inline(Arc::new(disk.clone()), options)?;
         let recovered = block_on(storage.recover())?;
         Ok((Self(storage), recovered))

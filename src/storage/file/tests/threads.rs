@@ -13,6 +13,7 @@ use crate::types::{Epoch, LogOp, SnapshotChunk, WriteBatch, Zxid};
 #[test]
 fn reads_and_snapshots_beside_a_writer_that_truncates_see_whole_histories() {
     let disk = SimDisk::new();
+    FileStorage::format_on(Arc::new(disk.clone()), &options()).unwrap();
     let storage = FileStorage::open_on(Arc::new(disk.clone()), options()).unwrap();
     block_on(storage.recover()).unwrap();
     let done = AtomicBool::new(false);
@@ -67,6 +68,7 @@ fn reads_and_snapshots_beside_a_writer_that_truncates_see_whole_histories() {
 #[test]
 fn a_write_whose_future_is_dropped_is_done_nevertheless() {
     let disk = SimDisk::new();
+    FileStorage::format_on(Arc::new(disk.clone()), &options()).unwrap();
     let storage = FileStorage::open_on(Arc::new(disk.clone()), options()).unwrap();
     block_on(storage.recover()).unwrap();
     let batch = WriteBatch { ops: vec![LogOp::AcceptedEpoch(Epoch::new(3))] };
@@ -82,6 +84,7 @@ fn a_write_whose_future_is_dropped_is_done_nevertheless() {
 #[test]
 fn a_purge_in_the_background_that_fails_stops_the_storage() {
     let disk = SimDisk::new();
+    FileStorage::format_on(Arc::new(disk.clone()), &options()).unwrap();
     let storage = FileStorage::open_on(Arc::new(disk.clone()), options()).unwrap();
     block_on(storage.recover()).unwrap();
     let write = |op| block_on(storage.write(WriteBatch { ops: vec![op] }));
