@@ -1,8 +1,8 @@
 //! A coordination quorum inside your own service: ZooKeeper's model, without a second cluster to operate.
 //!
-//! Three or five of your processes embed a [`Node`](node::Node) each. Together they keep one tree of znodes, replicated by ZAB and led by a
+//! Three or five of your processes embed a [`Node`] each. Together they keep one tree of znodes, replicated by ZAB and led by a
 //! leader that they elect; what they acknowledged survives the loss of any minority of them. Your code talks to
-//! the node in its own process through a [`Client`](client::Client): locks, elections, membership, configuration.
+//! the node in its own process through a [`Client`]: locks, elections, membership, configuration.
 //!
 //! # What you bring
 //!

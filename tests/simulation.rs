@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use quorate::sim::{self, FaultKind, Swarm, World, WorldConfig};
+use quorate::sim::{self, FaultKind, Mode, Shape, Swarm, World, WorldConfig};
 
 fn survives(swarm: &Swarm, seeds: impl IntoIterator<Item = u64>) {
     let mut committed = 0;
@@ -78,6 +78,19 @@ fn scn_66_the_worlds_meet_every_kind_of_fault_and_clients_read_write_and_watch_i
 }
 
 #[test]
+fn a_core_lives_and_comes_to_rest_whatever_is_broken_around_it_for_good() {
+    let swarm = Swarm { span: Duration::from_secs(2), ..Swarm::new(Mode::Liveness) };
+    let mut shapes = Vec::new();
+    for seed in 1..5 {
+        let report = swarm.run(seed);
+        let left = report.aftermath.expect("a state that the world is left in");
+        assert_eq!(report.failure, None, "seed {seed}, {left:?}");
+        shapes.push(left.shape);
+    }
+    assert!(shapes.contains(&Shape::Clique));
+}
+
+#[test]
 fn one_seed_makes_one_trace() {
     let swarm = Swarm { span: Duration::from_secs(2), ..Swarm::default() };
     let (first, second) = (swarm.run(5), swarm.run(5));
@@ -145,5 +158,69 @@ fn a_server_whose_disk_was_replaced_is_brought_level() {
         }
         let status = follower.status().unwrap();
         assert_eq!(status.znodes, leader.status().unwrap().znodes);
+    });
+}
+
+fn five_servers() -> WorldConfig {
+    WorldConfig { voters: 5, ..WorldConfig::default() }
+}
+
+/// Cuts every link between servers but those that `kept` says.
+fn keep_links(world: &World, kept: impl Fn(&sim::Server, &sim::Server) -> bool) {
+    let servers = world.servers();
+    for (index, a) in servers.iter().enumerate() {
+        for b in servers.iter().skip(index + 1) {
+            if !kept(a, b) {
+                a.partition(b);
+            }
+        }
+    }
+}
+
+/// SCN-34: only the hub has a quorum, and the old leader still reaches the hub. It must give way.
+#[test]
+fn scn_34_a_leader_that_only_reaches_the_hub_gives_way_to_it() {
+    sim::check_with(0..2, &five_servers(), async |world: World| {
+        let old = world.leader().await;
+        world.client().create("/before", "").await.unwrap();
+        let hub = world.servers().into_iter().find(|server| server.id() != old.id()).unwrap();
+        keep_links(&world, |a, b| a.id() == hub.id() || b.id() == hub.id());
+        world.sleep(Duration::from_secs(10)).await;
+        assert_eq!(world.leader().await.id(), hub.id());
+        world.client().create("/after", "").await.unwrap();
+    });
+}
+
+/// SCN-36: servers on a line, each of which sees its neighbours only, do not take leadership from each other for ever.
+#[test]
+fn scn_36_servers_on_a_line_settle_on_one_leader() {
+    sim::check_with(0..2, &five_servers(), async |world: World| {
+        world.leader().await;
+        keep_links(&world, |a, b| a.id().number().abs_diff(b.id().number()) == 1);
+        world.sleep(Duration::from_secs(15)).await;
+        let settled = world.leader().await.status().unwrap();
+        world.client().create("/on-a-line", "").await.unwrap();
+        world.sleep(Duration::from_secs(30)).await;
+        let still = world.leader().await.status().unwrap();
+        assert_eq!((still.server, still.epoch), (settled.server, settled.epoch));
+    });
+}
+
+/// SCN-37: a server that is heard and does not hear looks for a leader for ever; the others keep theirs.
+#[test]
+fn scn_37_a_server_that_hears_nobody_disturbs_nobody() {
+    sim::check_with(0..2, &WorldConfig::default(), async |world: World| {
+        let leader = world.leader().await;
+        let before = leader.status().unwrap();
+        let deaf = world.servers().into_iter().find(|server| server.id() != leader.id()).unwrap();
+        for other in world.servers() {
+            if other.id() != deaf.id() {
+                world.apply(sim::Fault::PartitionOneway(other.id(), deaf.id()));
+            }
+        }
+        world.sleep(Duration::from_secs(30)).await;
+        let after = world.leader().await.status().unwrap();
+        assert_eq!((after.server, after.epoch), (before.server, before.epoch));
+        assert!(!deaf.status().unwrap().serving);
     });
 }

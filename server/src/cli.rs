@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::process;
 use crate::run::{self, LogFormat};
+use crate::shell::{self, ShellArgs};
 use crate::up;
 
 /// A coordination server: ZooKeeper's model and protocol, without a JVM
@@ -23,6 +24,7 @@ Examples:
   quorate server zoo.cfg        Run the server of this configuration until it is stopped
   quorate start zoo.cfg         The same in the background
   quorate status zoo.cfg        Say whether it leads or follows
+  quorate shell ls /            Ask the server at localhost:2181 for the children of the root
   quorate up                    Three servers at once, to develop against
 
 A zoo.cfg for one server:
@@ -63,6 +65,12 @@ enum Command {
     ///
     /// Asks `srvr` on the client port; 4lw.commands.whitelist must have it, and has by default.
     Status(Configured),
+    /// Talk to a server: zkCli's commands, interactive or one at a time
+    ///
+    /// Options stand before the command, with one dash as in zkCli: -server (default localhost:2181; more behind
+    /// commas, then perhaps a path that all others are below), -timeout in milliseconds (default 30000), -r for a
+    /// server that only reads. Without a command it reads them from the terminal or a pipe; `help` lists them.
+    Shell(ShellArgs),
     /// Run a whole ensemble on this machine, for development
     ///
     /// Prints the connection string and how the servers are doing, until Ctrl-C.
@@ -110,6 +118,7 @@ async fn dispatch(command: Command) -> ExitCode {
         Command::Stop(configured) => process::stop(&configured.config).await,
         Command::Restart(configured) => process::restart(&configured.config).await,
         Command::Status(configured) => process::status(&configured.config).await,
+        Command::Shell(args) => shell::main(&args),
         Command::Up(options) => up::main(options).await,
     }
 }

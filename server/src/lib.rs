@@ -9,6 +9,7 @@
 //! | [`observe`] | what a server is seen to do: counts, spans, and the last ten minutes of them |
 //! | [`up`] | a whole ensemble in one process, for development |
 //! | [`process`] | servers in the background: `start`, `stop`, `restart`, `status` |
+//! | [`shell`] | zkCli's commands, interactive or one at a time |
 
 pub mod admin;
 pub mod cli;
@@ -16,4 +17,5 @@ pub mod config;
 pub mod observe;
 pub mod process;
 pub mod run;
+pub mod shell;
 pub mod up;

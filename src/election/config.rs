@@ -4,7 +4,7 @@ use crate::quorum::Quorum;
 use crate::types::ServerId;
 
 /// What an [`Election`](super::Election) must be told.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ElectionConfig {
     /// This server.
     pub server: ServerId,

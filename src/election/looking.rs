@@ -9,6 +9,7 @@ use super::{ElectionConfig, Notification, ServerState, Vote};
 const PATIENCE: u32 = 3;
 
 /// What a server knows while it looks. All of it was said to it since it began to: nothing outlives an election.
+#[cfg_attr(any(test, feature = "sim"), derive(Hash))]
 #[derive(Clone, Debug)]
 pub(super) struct Looking {
     /// The server itself as a candidate; none if it votes for nobody.
@@ -31,6 +32,7 @@ pub(super) struct Looking {
 }
 
 /// What a peer said last.
+#[cfg_attr(any(test, feature = "sim"), derive(Hash))]
 #[derive(Clone, Debug)]
 struct Heard {
     notification: Notification,
@@ -187,6 +189,22 @@ impl Looking {
 
     fn said(&self, server: ServerId) -> Option<&Notification> {
         self.heard.get(&server).map(|heard| &heard.notification)
+    }
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl Looking {
+    /// Every instant until which something waits.
+    pub(super) fn each_deadline(&mut self, mut change: impl FnMut(&mut Time)) {
+        change(&mut self.resend_at);
+        let join_at = self.join_at.as_mut().map(|(_, at)| at);
+        [self.lead_at.as_mut(), join_at, self.grace_ends_at.as_mut()].into_iter().flatten().for_each(change);
+    }
+
+    /// Every instant since which something is as it is.
+    pub(super) fn each_beginning(&mut self, mut change: impl FnMut(&mut Time)) {
+        change(&mut self.since);
+        self.heard.values_mut().for_each(|heard| change(&mut heard.since));
     }
 }
 

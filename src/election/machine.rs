@@ -14,6 +14,7 @@ use super::{ElectionConfig, Notification, ServerState, Vote};
 /// answers those that look, until it is started again.
 ///
 /// Memory: what each peer said last, and at most one message to each that waits to be polled.
+#[cfg_attr(any(test, feature = "sim"), derive(Hash))]
 #[derive(Clone, Debug)]
 pub struct Election {
     config: ElectionConfig,
@@ -31,7 +32,7 @@ pub struct Election {
 }
 
 /// What an [`Election`] wants done, in this order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[must_use]
 pub enum Output {
     /// Send this, best effort and at once: elections do not wait behind bulk.
@@ -338,6 +339,25 @@ impl Election {
             connected: looking.connected,
             ask,
         }
+    }
+}
+
+/// For model checking: elections that differ in nothing but when they happened are one state.
+#[cfg(any(test, feature = "sim"))]
+impl Election {
+    /// Moves the machine from `now` to `to`, a fixed instant that is not before the end of a grace span: every deadline
+    /// stays as far ahead as it was, and what is too old to matter becomes just so old that it does not matter. The
+    /// machine behaves afterwards as it would have before, but for chance: the generator, which draws the jitter of
+    /// the spans and nothing else, starts anew. So this is exact where the spans are too short for any jitter.
+    pub(crate) fn rebase(&mut self, now: Time, to: Time) {
+        let grace = self.config.grace();
+        self.rng = SeededRng::from_number(0);
+        let Some(looking) = &mut self.looking else { return };
+        looking.each_deadline(|time| *time = to + time.since(now));
+        looking.each_beginning(|time| {
+            let age = now.since(*time).min(grace);
+            *time = Time::ZERO + to.since(Time::ZERO + age);
+        });
     }
 }
 

@@ -19,7 +19,7 @@ pub enum ServerState {
 
 /// What servers say to each other in elections. Each says all that its sender has to say; a later one replaces it,
 /// so a lost one is only lost.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Notification {
     /// What the sender is doing.
     pub state: ServerState,

@@ -38,12 +38,12 @@ pub(super) enum Command {
         end: ServerEnd,
     },
     Status(oneshot::Sender<Status>),
-    Inspect(Detail, oneshot::Sender<Inspection>),
     /// The status as soon as it is another one than `after`.
     NextStatus {
         after: Box<Status>,
         answer: oneshot::Sender<Status>,
     },
+    Inspect(Detail, oneshot::Sender<Inspection>),
     Subscribe(EventSink),
     Shutdown,
 }
@@ -178,11 +178,11 @@ impl Driver {
                 Poll::Ready(Some(Command::Open { attach, end })) => self.open(now, attach, end),
                 // Whoever asked may have gone meanwhile.
                 Poll::Ready(Some(Command::Status(asked))) => drop(asked.send(self.peer.status(now))),
-                Poll::Ready(Some(Command::Inspect(detail, asked))) => {
-                    drop(asked.send(self.peer.inspect(detail)));
-                }
                 Poll::Ready(Some(Command::NextStatus { after, answer })) => {
                     self.curious.push((after, answer));
+                }
+                Poll::Ready(Some(Command::Inspect(detail, asked))) => {
+                    drop(asked.send(self.peer.inspect(detail)));
                 }
                 Poll::Ready(Some(Command::Subscribe(sink))) => self.events.push(sink),
                 Poll::Ready(Some(Command::Shutdown) | None) => {

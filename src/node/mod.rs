@@ -183,29 +183,6 @@ impl Node {
         receiver.await.map_err(|_| NodeStopped)
     }
 
-    /// What the server holds; waits until it has recovered its storage.
-    ///
-    /// # Errors
-    ///
-    /// When the server has stopped.
-    pub async fn inspect(&self, detail: Detail) -> Result<Inspection, NodeStopped> {
-        let (sender, receiver) = oneshot::channel();
-        self.command(Command::Inspect(detail, sender))?;
-        receiver.await.map_err(|_| NodeStopped)
-    }
-
-    /// The servers that make up the quorum, as this one was told.
-    #[must_use]
-    pub fn ensemble(&self) -> &Ensemble {
-        &self.shared.config.peer.ensemble
-    }
-
-    /// The bounds that the server was given.
-    #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.shared.config.peer.limits
-    }
-
     /// Waits until the server's status is as asked for; gives that status.
     ///
     /// The status is looked at now and after every turn of the server in which anything happened, so that nothing is
@@ -233,6 +210,29 @@ impl Node {
             status = receiver.await.map_err(|_| NodeStopped)?;
         }
         Ok(status)
+    }
+
+    /// What the server holds; waits until it has recovered its storage.
+    ///
+    /// # Errors
+    ///
+    /// When the server has stopped.
+    pub async fn inspect(&self, detail: Detail) -> Result<Inspection, NodeStopped> {
+        let (sender, receiver) = oneshot::channel();
+        self.command(Command::Inspect(detail, sender))?;
+        receiver.await.map_err(|_| NodeStopped)
+    }
+
+    /// The servers that make up the quorum, as this one was told.
+    #[must_use]
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.shared.config.peer.ensemble
+    }
+
+    /// The bounds that the server was given.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.config.peer.limits
     }
 
     /// What happens in the server from now on. What is not taken in time is dropped, and counted.

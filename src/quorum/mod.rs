@@ -24,7 +24,7 @@ use self::system::System;
 /// // The largest position that three of the five have logged: the commit point.
 /// assert_eq!(five.reached(|server| Some(server.number() * 10)), Some(30));
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Quorum {
     system: System,
     /// Ascending, without doubles: of both systems when there are two.

@@ -5,7 +5,7 @@ use crate::types::ServerId;
 /// How the sets of voters that decide are made.
 ///
 /// Invariant: lists of voters are ascending and without doubles.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum System {
     /// More than half of these.
     Majority(Vec<ServerId>),
@@ -16,7 +16,7 @@ pub(super) enum System {
 }
 
 /// Voters of which more than half of the weight stands for all.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Group {
     /// Ascending, without doubles.
     members: Vec<(ServerId, u64)>,

@@ -1,17 +1,16 @@
 use std::time::Duration;
 
-use crate::client::ClientError;
-use crate::types::{ErrorCode, ServerId, Time};
+use crate::types::{ServerId, Time};
 
 use super::check::Seen;
 use super::disk;
-use super::{Actor, Failure, Fault, LinkFaults, Plan, Process, World};
+use super::{Actor, Fault, LinkFaults, Plan, Process, World};
 
 impl World {
     /// Does something to the world.
     pub fn apply(&self, fault: Fault) {
         self.count_fault(fault.name());
-        self.note(Actor::World, "fault", &[], || format!("{fault:?}"));
+        self.note(Actor::World, "fault", &[], || fault.to_string());
         let network = self.network();
         match fault {
             Fault::Partition(a, b) => network.partition(a, b),
@@ -66,107 +65,6 @@ impl World {
                 }
             });
         }
-    }
-
-    /// Heals the servers of `core` and the links among them, and leaves everything else as broken as it is: who is down
-    /// stays down, what is cut or held stays so. No link loses frames any more by chance: who loses one in ten for ever, has
-    /// the newest history and is elected for it can never bring anybody level, and ZooKeeper's election would elect it again.
-    /// Clients reach all servers that run.
-    pub fn heal(&self, core: &[ServerId]) {
-        self.note(Actor::World, "heal", &[core.len() as u64], || format!("{core:?}"));
-        self.network().set_all_faults(LinkFaults::default());
-        for a in core {
-            for b in core.iter().filter(|b| *b != a) {
-                self.network().repair(*a, *b);
-            }
-            self.give_back(*a);
-            self.apply(Fault::RepairDisk(*a));
-            self.with_clock(*a, |clock| clock.set_rate(1_000_000));
-            self.apply(Fault::Resume(*a));
-            self.apply(Fault::Restart(*a));
-        }
-        let mut number = 0;
-        while let Some(lines) = self.lines(number) {
-            lines.set_blocked(false);
-            number += 1;
-        }
-    }
-
-    /// Demands that the servers of `core`, a healed quorum, come to life: within `span` one of them leads, and a write
-    /// of a new client of theirs is committed; then all of them reach one state.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::TooSlow`] when they do not.
-    pub async fn demand_progress(&self, core: &[ServerId], span: Duration) -> Result<(), Failure> {
-        let deadline = self.now() + span;
-        let process = self.process();
-        let client = process.client_of(core, self.client_options());
-        let write = async {
-            loop {
-                match client.create("/quorum-lives-", "").sequential().await {
-                    Err(error) if error.is(ErrorCode::Throttled) => {
-                        self.sleep(Duration::from_millis(20)).await;
-                    }
-                    other => return other,
-                }
-            }
-        };
-        match self.timeout(span, write).await {
-            // A refusal too is a transaction, and has been committed.
-            Some(Ok(_) | Err(ClientError::Refused(_))) => {}
-            Some(Err(error)) => return Err(self.too_slow(core, &format!("a write: {error}"))),
-            None => return Err(self.too_slow(core, "a write of a new client")),
-        }
-        while self.now() < deadline {
-            if self.is_level(core) {
-                drop(client);
-                return Ok(());
-            }
-            self.sleep(Duration::from_millis(50)).await;
-        }
-        Err(self.too_slow(core, "that all servers reach one state"))
-    }
-
-    /// Whether all of these servers have applied all that is committed, as far as they can reach the leader: it may
-    /// be one outside of them, of whose links no more is asked than that a quorum can live with them.
-    fn is_level(&self, servers: &[ServerId]) -> bool {
-        let Some(leader) = self.current_leader().map(|leader| leader.id()) else { return false };
-        let reachable = |server: ServerId| {
-            self.network().is_connected(server, leader) && self.network().is_connected(leader, server)
-        };
-        self.inner().checker().with_cluster(|cluster| {
-            let last = cluster.ghost.last();
-            servers.iter().filter(|server| reachable(**server)).all(|server| {
-                cluster
-                    .servers
-                    .get(server)
-                    .and_then(|view| view.status.as_ref())
-                    .is_some_and(|status| status.serving && status.applied == last)
-            })
-        })
-    }
-
-    fn too_slow(&self, core: &[ServerId], what: &str) -> Failure {
-        let states: Vec<_> = self
-            .servers()
-            .iter()
-            .filter(|server| core.contains(&server.id()))
-            .map(|server| match server.status() {
-                Some(status) => format!(
-                    "S{} {:?} serving {} epoch {} logged {} committed {} applied {}",
-                    status.server,
-                    status.role,
-                    status.serving,
-                    status.epoch,
-                    status.logged,
-                    status.committed,
-                    status.applied
-                ),
-                None => format!("S{} down ({:?})", server.id(), server.ended()),
-            })
-            .collect();
-        Failure::TooSlow { at: self.now(), what: format!("{what} ({})", states.join("; ")) }
     }
 
     fn apply_to_disk(&self, fault: Fault) {
@@ -244,7 +142,7 @@ impl World {
     }
 
     /// Puts a server's own disk back, wherever it is.
-    fn give_back(&self, server: ServerId) {
+    pub(super) fn give_back(&self, server: ServerId) {
         let holder =
             self.servers().into_iter().map(|holder| holder.id()).find(|holder| {
                 self.with_machine(*holder, |machine| machine.disk_of == server).unwrap_or(false)
@@ -283,7 +181,7 @@ impl World {
         }
     }
 
-    fn with_clock(&self, server: ServerId, change: impl FnOnce(&super::SimClock)) {
+    pub(super) fn with_clock(&self, server: ServerId, change: impl FnOnce(&super::SimClock)) {
         // Outside the lock: a change of the clock wakes who sleeps on it.
         if let Some(clock) = self.with_machine(server, |machine| machine.clock.clone()) {
             change(&clock);

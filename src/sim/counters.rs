@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::types::Zxid;
 
-use super::{ExecutorCounters, NetworkCounters, OracleCounters};
+use super::{ExecutorCounters, NetworkCounters, OracleCounters, Point};
 
 /// What a world counts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +21,10 @@ pub struct WorldCounters {
     pub last_committed: Zxid,
     /// Events in the trace.
     pub events: u64,
+    /// Epochs that a leader was established in.
+    pub epochs: u64,
     /// Faults, by name.
     pub faults: BTreeMap<&'static str, u64>,
+    /// How often each point was reached.
+    pub coverage: Vec<(Point, u64)>,
 }

@@ -283,8 +283,10 @@ pub struct ExecutorCounters {
     pub polls: u64,
     /// Timers that went off.
     pub timers: u64,
-    /// Virtual time during which nothing happened.
+    /// Virtual time that passed.
     pub skipped: Duration,
+    /// That part of it which passed in spans of 10 ms and more without anything happening.
+    pub idle: Duration,
 }
 
 /// Bounds past which an executor says that something is wrong.
@@ -363,6 +365,9 @@ impl Drop for Sleep {
     }
 }
 
+/// From which span on without anything happening a world counts as idle.
+const IDLE: Duration = Duration::from_millis(10);
+
 type BoxedTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Task {
@@ -421,6 +426,9 @@ impl State {
         if time > self.now {
             let span = time.since(self.now);
             self.counters.skipped += span;
+            if span >= IDLE {
+                self.counters.idle += span;
+            }
             self.now = time;
             self.polls_now = 0;
             self.spinners.clear();

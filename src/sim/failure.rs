@@ -66,3 +66,18 @@ pub enum Failure {
     #[error("the world was misused: {0}")]
     Misused(String),
 }
+
+impl Failure {
+    /// When the world failed, where that is known.
+    #[must_use]
+    pub const fn at(&self) -> Option<Time> {
+        match self {
+            Self::Violated { at, .. }
+            | Self::Stalled { at, .. }
+            | Self::Leaked { at, .. }
+            | Self::Deadlocked { at, .. }
+            | Self::TooSlow { at, .. } => Some(*at),
+            Self::Foreign | Self::Diverged { .. } | Self::Misused(_) => None,
+        }
+    }
+}

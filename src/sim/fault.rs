@@ -76,6 +76,53 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The servers that it names.
+    pub(super) fn servers(&self) -> impl Iterator<Item = ServerId> {
+        let (one, other) = match *self {
+            Self::Partition(a, b)
+            | Self::PartitionOneway(a, b)
+            | Self::Hold(a, b)
+            | Self::Release(a, b)
+            | Self::Repair(a, b)
+            | Self::Reset(a, b)
+            | Self::Link(a, b, _)
+            | Self::SwapDisks(a, b) => (Some(a), Some(b)),
+            Self::Crash(a)
+            | Self::PowerLoss(a)
+            | Self::Restart(a)
+            | Self::Bounce(a)
+            | Self::Pause(a)
+            | Self::Resume(a)
+            | Self::ClockJump(a, _)
+            | Self::ClockRate(a, _)
+            | Self::WallJump(a, _)
+            | Self::DiskFull(a, _)
+            | Self::IoError(a)
+            | Self::FsyncError(a)
+            | Self::TornWrite(a)
+            | Self::BitFlip(a)
+            | Self::WipeDisk(a)
+            | Self::RepairDisk(a) => (Some(a), None),
+            Self::DropRate(_)
+            | Self::DuplicateRate(_)
+            | Self::Reorder(_)
+            | Self::Latency(_)
+            | Self::PowerLossOfAll
+            | Self::Disconnect(_)
+            | Self::ExpireSession(_)
+            | Self::Reconnect(_) => (None, None),
+        };
+        one.into_iter().chain(other)
+    }
+
+    /// The client that it names.
+    pub(super) fn client(&self) -> Option<u64> {
+        match *self {
+            Self::Disconnect(client) | Self::ExpireSession(client) | Self::Reconnect(client) => Some(client),
+            _ => None,
+        }
+    }
+
     /// The word for what it does, for traces and counts.
     #[must_use]
     pub const fn name(&self) -> &'static str {

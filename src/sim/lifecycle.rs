@@ -5,6 +5,7 @@ use crate::peer::PeerConfig;
 use crate::types::{ClusterId, ServerId};
 
 use super::check::Seen;
+use super::coverage::Point;
 use super::eye::Eye;
 use super::storage::SimStorage;
 use super::{Actor, Failure, World};
@@ -49,6 +50,7 @@ impl World {
             executor: inner.executor().clone(),
             trace: inner.trace.clone(),
             checker: inner.checker().clone(),
+            coverage: inner.coverage.clone(),
             latency: inner.config.disk_latency,
             rng: Mutex::new(rng),
         };
@@ -58,6 +60,9 @@ impl World {
             trace: inner.trace.clone(),
             checker: inner.checker().clone(),
             oracle: inner.oracle.clone(),
+            coverage: inner.coverage.clone(),
+            leases: inner.leases.clone(),
+            led: Mutex::new(false),
         };
         let started = Node::start_observed(
             NodeConfig::new(peer),
@@ -97,11 +102,13 @@ impl World {
         }
         drop(state);
         drop(node);
+        self.note(Actor::Server(server), "down", &[], String::new);
         let inner = self.inner();
         inner.network.close(server);
         inner.executor().kill(Actor::Server(server));
         self.with_machine(server, |machine| machine.disk.kill());
         inner.oracle.down(server);
+        inner.leases.down(server);
         inner.checker().see(self.now(), server, &Seen::Down);
         true
     }
@@ -124,6 +131,9 @@ impl World {
             }
             excused
         });
+        if matches!(ended, Err(NodeError::Storage(_))) {
+            self.inner().coverage.sometimes(Point::StorageFailed);
+        }
         if excused == Some(false) {
             self.unexcused(server, &told);
         }

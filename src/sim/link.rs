@@ -24,6 +24,12 @@ impl Rate {
         Self(count.saturating_mul(10_000))
     }
 
+    /// How many times in a million.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        self.0
+    }
+
     /// Whether it happens this time.
     pub(crate) fn draw(self, rng: &mut SeededRng) -> bool {
         // Without a draw where the answer is clear: a fault that is off does not shift the others.

@@ -11,7 +11,7 @@ use twox_hash::XxHash3_64;
 use crate::transport::Transport;
 use crate::types::{Lane, SeededRng, ServerId, Time};
 
-use super::{Actor, Executor, LinkFaults, Trace};
+use super::{Actor, Executor, FrameFault, LinkFaults, Trace};
 
 /// How many frames wait at a server that does not receive; more are dropped.
 const INBOX_FRAMES: usize = 100_000;
@@ -35,6 +35,8 @@ impl Network {
             links: BTreeMap::new(),
             defaults: LinkFaults::default(),
             counters: NetworkCounters::default(),
+            trip: None,
+            muted: None,
         };
         Self { executor, trace, state: Arc::new(Mutex::new(state)) }
     }
@@ -131,6 +133,13 @@ impl Network {
         !link.cut && !link.hold
     }
 
+    /// Lets something happen at the frame of this number, counted from 1 since the network was made. `crash` ends the process
+    /// that is named to it; it is called as soon as what that process does at that moment is done, and what it still
+    /// sends until then is lost.
+    pub(super) fn trip(&self, frame: u64, fault: FrameFault, crash: impl FnOnce(ServerId) + Send + 'static) {
+        self.lock().trip = Some(Trip { frame, fault, crash: Box::new(crash) });
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> NetworkCounters {
@@ -141,7 +150,8 @@ impl Network {
         let mut state = self.lock();
         let state = &mut *state;
         let (from, incarnation) = from;
-        if state.inboxes.get(&from).is_none_or(|inbox| inbox.incarnation != incarnation) {
+        let is_muted = state.muted == Some((from, incarnation));
+        if is_muted || state.inboxes.get(&from).is_none_or(|inbox| inbox.incarnation != incarnation) {
             return;
         }
         let receiver = state.inboxes.get(&to).map_or(0, |inbox| inbox.incarnation);
@@ -149,7 +159,14 @@ impl Network {
         let (faults, generation) = (link.faults, link.generation);
         state.counters.sent += 1;
         state.counters.bytes += bytes.len() as u64;
-        let fate = if link.cut {
+        let fault = state.trip.take_if(|trip| trip.frame == state.counters.sent).map(|trip| {
+            if matches!(trip.fault, FrameFault::CrashBefore | FrameFault::CrashAfter) {
+                state.muted = Some((from, incarnation));
+                self.executor.at(self.executor.now(), move || (trip.crash)(from));
+            }
+            trip.fault
+        });
+        let fate = if link.cut || matches!(fault, Some(FrameFault::Lose | FrameFault::CrashBefore)) {
             Fate::Cut
         } else if faults.drop.draw(&mut state.rng) {
             Fate::Dropped
@@ -165,7 +182,8 @@ impl Network {
             state.counters.dropped += 1;
             return;
         }
-        let copies = if faults.duplicate.draw(&mut state.rng) { 2 } else { 1 };
+        let repeated = faults.duplicate.draw(&mut state.rng) || fault == Some(FrameFault::Repeat);
+        let copies = if repeated { 2 } else { 1 };
         state.counters.duplicated += copies - 1;
         for _ in 0..copies {
             let frame = Frame { from, to, lane, bytes: bytes.clone(), hash, receiver, generation };
@@ -372,6 +390,16 @@ struct State {
     links: BTreeMap<(ServerId, ServerId), Link>,
     defaults: LinkFaults,
     counters: NetworkCounters,
+    trip: Option<Trip>,
+    /// A process that sends nothing any more, because it ends at this very moment.
+    muted: Option<(ServerId, u64)>,
+}
+
+/// Something that is to happen at one frame.
+struct Trip {
+    frame: u64,
+    fault: FrameFault,
+    crash: Box<dyn FnOnce(ServerId) + Send>,
 }
 
 impl State {

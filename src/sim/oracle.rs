@@ -1,28 +1,28 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::codec;
-use crate::peer::{Answer, Input, Limits, Output, ReadLevel, Reply, Request, WatchRequest};
-use crate::tree::{Tree, TreeLimits};
-use crate::types::{
-    Caller, Change, ClientId, Identity, ServerId, SessionId, Time, Transaction, Txn, WatchEvent, Zxid,
-};
+use crate::peer::{Answer, Input, Limits, Output, ReadLevel, Reply, Request, Status, WatchRequest};
+use crate::types::{Caller, ClientId, ServerId, SessionId, Time, WatchEvent, Write, Written, Zxid};
 
 use super::Failure;
 use super::check::{Checker, Cluster, Seen};
+use super::chronicle::Chronicle;
+use super::coverage::Coverage;
 use super::watch_oracle::WatchOracle;
 
-/// Knows what every reply and every watch event must be: it replays the ghost's committed sequence in a tree of its own,
-/// one for every server, as far as that server has come, and compares each reply whole.
+/// Knows what every reply and every watch event must be: the ghost's committed sequence is replayed once, in a tree that
+/// remembers every version, and each reply is compared whole with the state at its zxid.
 ///
 /// (reliability of client-visible behaviour: linearizable writes, reads of one state, watch before data.)
 #[derive(Clone)]
 pub(super) struct Oracle {
+    /// How many requests of one client may wait.
+    most_requests: usize,
     state: Arc<Mutex<State>>,
 }
 
 struct State {
-    limits: Limits,
+    chronicle: Chronicle,
     servers: BTreeMap<ServerId, Replica>,
     counters: OracleCounters,
 }
@@ -39,8 +39,8 @@ pub struct OracleCounters {
 }
 
 /// What one server should know.
+#[derive(Default)]
 struct Replica {
-    tree: Tree,
     at: Zxid,
     clients: BTreeMap<ClientId, Attached>,
     watches: WatchOracle,
@@ -53,9 +53,13 @@ struct Attached {
 }
 
 impl Oracle {
-    pub(super) fn new(limits: Limits) -> Self {
-        let state = State { limits, servers: BTreeMap::new(), counters: OracleCounters::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+    pub(super) fn new(limits: &Limits, coverage: Coverage) -> Self {
+        let state = State {
+            chronicle: Chronicle::new(coverage),
+            servers: BTreeMap::new(),
+            counters: OracleCounters::default(),
+        };
+        Self { most_requests: limits.requests_per_client, state: Arc::new(Mutex::new(state)) }
     }
 
     /// The server's process has ended: nobody is attached to it.
@@ -67,9 +71,16 @@ impl Oracle {
         self.lock().counters
     }
 
+    /// How many requests wait at a server.
+    pub(super) fn unanswered(&self, server: ServerId) -> usize {
+        let state = self.lock();
+        let clients = state.servers.get(&server).into_iter().flat_map(|replica| replica.clients.values());
+        clients.map(|client| client.asked.len()).sum()
+    }
+
     pub(super) fn input(&self, server: ServerId, input: &Input) {
         let mut state = self.lock();
-        let replica = state.replica(server);
+        let replica = state.servers.entry(server).or_default();
         match input {
             Input::Connect(connect) => {
                 let caller = Caller { session: SessionId::NONE, identities: connect.identities.clone() };
@@ -88,16 +99,22 @@ impl Oracle {
         }
     }
 
-    /// The server has applied everything up to `zxid`. Who hears of it was decided now, by what clients had proved to be.
-    pub(super) fn applied(&self, at: Time, server: ServerId, zxid: Zxid, checker: &Checker) {
-        let mut state = self.lock();
-        let replica = state.replica(server);
-        let judged = checker.with_cluster(|cluster| replica.advance(server, zxid, cluster));
-        let judged = judged.and_then(|()| replica.watches.none_left(zxid));
-        drop(state);
-        if let Err((invariant, what)) = judged {
-            checker.fail(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
-        }
+    /// The server has done some work, and applied what it says. Who hears of that was decided now, by what clients had
+    /// proved to be.
+    pub(super) fn applied(&self, at: Time, status: &Status, checker: &Checker) {
+        let (server, zxid) = (status.server, status.applied);
+        let most = self.most_requests;
+        self.judge(at, server, checker, |replica, chronicle, cluster, _| {
+            replica.advance(server, zxid, chronicle, cluster)?;
+            replica.watches.none_left(zxid)?;
+            chronicle.judge_counts(zxid, status.znodes, status.sessions)?;
+            match replica.clients.iter().find(|(_, client)| client.asked.len() > most) {
+                Some((client, _)) => {
+                    Err(("BoundedQueues", format!("{client:?} has more than {most} requests waiting")))
+                }
+                None => Ok(()),
+            }
+        });
     }
 
     pub(super) fn output(&self, at: Time, server: ServerId, output: &Output, checker: &Checker) {
@@ -105,30 +122,45 @@ impl Oracle {
             Output::Reply(Reply { zxid, .. }) | Output::Watch { event: WatchEvent { zxid, .. }, .. } => {
                 checker.see(at, server, &Seen::Shown(*zxid));
             }
-            _ => {}
+            Output::Connected(_) | Output::Closed { .. } => {}
+            _ => return,
         }
-        let mut state = self.lock();
-        let State { counters, .. } = &mut *state;
-        let mut counted = *counters;
-        let replica = state.replica(server);
-        let judged = checker.with_cluster(|cluster| match output {
-            Output::Connected(connected) => {
-                if let Some(client) = replica.clients.get_mut(&connected.client) {
-                    client.caller.session = connected.session;
+        self.judge(at, server, checker, |replica, chronicle, cluster, counters| {
+            match output {
+                Output::Connected(connected) => {
+                    if let Some(client) = replica.clients.get_mut(&connected.client) {
+                        client.caller.session = connected.session;
+                    }
                 }
-                Ok(())
+                Output::Reply(reply) => {
+                    let (known, asked) = (&mut *replica, &mut *counters);
+                    return known.judge_reply(server, reply, chronicle, cluster, asked);
+                }
+                Output::Watch { client, event } => {
+                    counters.events += 1;
+                    return replica.judge_event(server, *client, event, chronicle, cluster);
+                }
+                Output::Closed { client, .. } => replica.forget(*client),
+                _ => {}
             }
-            Output::Reply(reply) => replica.judge_reply(server, reply, cluster, &mut counted),
-            Output::Watch { client, event } => {
-                replica.judge_event(server, *client, event, cluster, &mut counted)
-            }
-            Output::Closed { client, .. } => {
-                replica.forget(*client);
-                Ok(())
-            }
-            _ => Ok(()),
+            Ok(())
         });
-        state.counters = counted;
+    }
+
+    fn judge(
+        &self,
+        at: Time,
+        server: ServerId,
+        checker: &Checker,
+        judge: impl FnOnce(&mut Replica, &Chronicle, &Cluster, &mut OracleCounters) -> Judged,
+    ) {
+        let mut state = self.lock();
+        let State { chronicle, servers, counters } = &mut *state;
+        let replica = servers.entry(server).or_default();
+        let judged = checker.with_cluster(|cluster| {
+            chronicle.follow(&cluster.ghost)?;
+            judge(replica, chronicle, cluster, counters)
+        });
         drop(state);
         if let Err((invariant, what)) = judged {
             checker.fail(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
@@ -140,18 +172,6 @@ impl Oracle {
     }
 }
 
-impl State {
-    fn replica(&mut self, server: ServerId) -> &mut Replica {
-        let Self { limits, servers, .. } = self;
-        servers.entry(server).or_insert_with(|| Replica {
-            tree: tree(limits),
-            at: Zxid::ZERO,
-            clients: BTreeMap::new(),
-            watches: WatchOracle::default(),
-        })
-    }
-}
-
 type Judged = Result<(), (&'static str, String)>;
 
 impl Replica {
@@ -160,27 +180,23 @@ impl Replica {
         self.watches.forget(client);
     }
 
-    /// Replays what is committed up to `zxid`, as the history of this server has it, and expects the events of it.
-    fn advance(&mut self, server: ServerId, zxid: Zxid, cluster: &Cluster) -> Judged {
-        let history = cluster.servers.get(&server);
-        let bounds = (std::ops::Bound::Excluded(self.at), std::ops::Bound::Unbounded);
+    /// Comes to the state at `zxid`, and expects the events of what lies before it.
+    fn advance(&mut self, server: ServerId, zxid: Zxid, chronicle: &Chronicle, cluster: &Cluster) -> Judged {
         if zxid <= self.at {
             return Ok(());
         }
-        for (next, payload) in cluster.ghost.committed.range(bounds).take_while(|(next, _)| **next <= zxid) {
-            let transaction: Transaction = codec::decode(payload)
-                .map_err(|error| ("Decodable", format!("the transaction at {next}: {error}")))?;
-            let mut changes = Vec::new();
-            apply(&mut self.tree, *next, &transaction, &mut changes);
+        if self.watches.is_empty() {
+            self.at = self.at.max(chronicle.last_up_to(zxid));
+        }
+        for entry in chronicle.between(self.at, zxid) {
             let clients = &self.clients;
-            let identities = |client: ClientId| -> Vec<Identity> {
-                clients.get(&client).map_or_else(Vec::new, |client| client.caller.identities.clone())
-            };
-            self.watches.expect(&changes, &identities);
-            self.at = *next;
+            let identities =
+                |client| clients.get(&client).map_or(&[][..], |client| &client.caller.identities);
+            self.watches.expect(&entry.changes, identities);
+            self.at = entry.zxid;
         }
         // What this server has not applied itself it cannot show, unless the ghost is behind it.
-        let applied = history.is_some_and(|view| view.asked.covers(zxid));
+        let applied = cluster.servers.get(&server).is_some_and(|view| view.asked.covers(zxid));
         if self.at < zxid && !applied {
             return Err(("Integrity", format!("shows the state at {zxid}, which it does not have")));
         }
@@ -191,6 +207,7 @@ impl Replica {
         &mut self,
         server: ServerId,
         reply: &Reply,
+        chronicle: &Chronicle,
         cluster: &Cluster,
         counters: &mut OracleCounters,
     ) -> Judged {
@@ -209,35 +226,29 @@ impl Replica {
         let caller = client.caller.clone();
         match &request {
             Request::Write { write, .. } => {
-                let committed = cluster.ghost.committed.get(&reply.zxid);
-                if reply.result.is_ok() && committed.is_none() {
-                    let what =
-                        format!("{write:?} is acknowledged at {}, where nothing is committed", reply.zxid);
-                    return Err(("AckedIsCommitted", what));
-                }
                 counters.writes += 1;
-                self.advance(server, reply.zxid, cluster)?;
+                judge_write(caller.session, write, reply, chronicle)?;
+                self.advance(server, reply.zxid, chronicle, cluster)?;
             }
-            // A local read does not wait for its turn: others may have been answered from a later state.
-            Request::Read { level: ReadLevel::Local, watch: false, .. } if reply.zxid < self.at => {}
-            Request::Read { read, watch, .. } => {
-                if reply.zxid < self.at {
+            Request::Read { read, watch, level } => {
+                // A local read does not wait for its turn: others may have been answered from a later state.
+                let free = *level == ReadLevel::Local && !watch;
+                if reply.zxid < self.at && !free {
                     let what = format!("{read:?} shows {} after {}", reply.zxid, self.at);
                     return Err(("ReadOrder", what));
                 }
-                self.advance(server, reply.zxid, cluster)?;
-                let found = self.tree.read(&caller, read);
+                self.advance(server, reply.zxid, chronicle, cluster)?;
+                // A request can also be refused for reasons that are not the tree's.
+                if reply.result.as_ref().is_err_and(|refusal| OUTSIDE.contains(&refusal.code)) {
+                    return self.watches.none_before(reply.client, reply.zxid.min(self.at));
+                }
+                let Some(found) = chronicle.read(&caller, reply.zxid, read) else { return Ok(()) };
                 let same = match (&reply.result, &found) {
                     (Ok(Answer::Found(shown)), Ok(found)) => shown == found,
                     (Err(refusal), Err(code)) => refusal.code == *code,
                     _ => false,
                 };
-                // A request can also be refused for reasons that are not the tree's.
-                let judged = match &reply.result {
-                    Err(refusal) => !OUTSIDE.contains(&refusal.code),
-                    Ok(_) => true,
-                };
-                if judged && !same {
+                if !same {
                     let what = format!(
                         "{read:?} at {} shows {:?}, but the committed history makes it {found:?}",
                         reply.zxid, reply.result
@@ -245,14 +256,15 @@ impl Replica {
                     return Err(("ReadsHistory", what));
                 }
                 counters.reads += 1;
-                if *watch && judged {
+                if *watch {
                     self.watches.read(reply.client, read, &found);
                 }
             }
             Request::Watch(watch) => {
-                self.advance(server, reply.zxid, cluster)?;
+                self.advance(server, reply.zxid, chronicle, cluster)?;
                 if reply.result.is_ok() && !matches!(reply.result, Ok(Answer::Compacted { .. })) {
-                    self.watches.asked(reply.client, &caller.identities, watch, &self.tree)?;
+                    let lookup = |path: &str| chronicle.lookup(path, self.at);
+                    self.watches.asked(reply.client, &caller.identities, watch, lookup)?;
                 }
             }
             _ => {}
@@ -265,11 +277,10 @@ impl Replica {
         server: ServerId,
         client: ClientId,
         event: &WatchEvent,
+        chronicle: &Chronicle,
         cluster: &Cluster,
-        counters: &mut OracleCounters,
     ) -> Judged {
-        self.advance(server, event.zxid, cluster)?;
-        counters.events += 1;
+        self.advance(server, event.zxid, chronicle, cluster)?;
         if self.restoring(client) && !self.watches.expects(client, event) {
             // Found out after a reconnect; its cause lies before this connection.
             self.watches.told_late(client, event);
@@ -296,13 +307,65 @@ const OUTSIDE: [crate::types::ErrorCode; 4] = [
     crate::types::ErrorCode::NotReadOnly,
 ];
 
-fn tree(limits: &Limits) -> Tree {
-    Tree::new(TreeLimits { data_len: limits.data_len, ..TreeLimits::default() })
-}
-
-fn apply(tree: &mut Tree, zxid: Zxid, transaction: &Transaction, changes: &mut Vec<Change>) {
-    if !matches!(transaction.txn, Txn::CreateSession { .. } | Txn::Repeated) {
-        // What came of it was told when it was answered.
-        let _outcome = tree.apply(zxid, transaction.session, transaction.time, &transaction.txn, changes);
+/// A write that is acknowledged is committed at its zxid, for this session, and came to just what the client is told.
+fn judge_write(session: SessionId, write: &Write, reply: &Reply, chronicle: &Chronicle) -> Judged {
+    let entry = chronicle.at(reply.zxid);
+    match (&reply.result, entry) {
+        (Ok(_), None) => {
+            let what = format!("{write:?} is acknowledged at {}, where nothing is committed", reply.zxid);
+            Err(("AckedIsCommitted", what))
+        }
+        (Ok(Answer::Written(told)), Some(entry)) => {
+            let known = entry.outcome.as_ref();
+            let came_to_it = known.is_none_or(|outcome| outcome.as_ref() == Ok(told));
+            if entry.session == session && came_to_it && fits(write, told, reply.zxid, chronicle) {
+                return Ok(());
+            }
+            let what = format!(
+                "{write:?} of session {session} is acknowledged at {} with {told:?}; there session {} did what came                  to {known:?}",
+                reply.zxid, entry.session
+            );
+            Err(("WritesHistory", what))
+        }
+        // What is refused by a server itself has no place in the sequence.
+        (Err(told), Some(entry)) if entry.session == session && !OUTSIDE.contains(&told.code) => match &entry
+            .outcome
+        {
+            Some(Err(outcome)) if outcome != told => {
+                let what = format!("{write:?} is refused at {} with {told:?}, not {outcome:?}", reply.zxid);
+                Err(("WritesHistory", what))
+            }
+            _ => Ok(()),
+        },
+        _ => Ok(()),
     }
 }
+
+/// Whether `told` can be the answer to `write`.
+fn fits(write: &Write, told: &Written, zxid: Zxid, chronicle: &Chronicle) -> bool {
+    match (write, told) {
+        (Write::Create { path, mode, .. }, Written::Created { path: made, .. }) if mode.sequential => {
+            let number = made.as_str().strip_prefix(path.as_str());
+            // In a multi, or in the answer to a write that was sent again, later ones may have been counted.
+            let before = made.parent_str().and_then(|parent| chronicle.created_below(parent, zxid));
+            number.is_some_and(|number| {
+                number.len() == 10 && number.parse::<u64>().is_ok_and(|n| before.is_none_or(|all| n < all))
+            })
+        }
+        (Write::Create { path, .. }, Written::Created { path: made, .. }) => path.as_str() == made.as_str(),
+        (Write::Delete { .. }, Written::Deleted)
+        | (Write::DeleteTree { .. }, Written::TreeDeleted { .. })
+        | (Write::SetData { .. }, Written::DataSet(_))
+        | (Write::SetAcl { .. }, Written::AclSet(_))
+        | (Write::Check { .. }, Written::Checked) => true,
+        (Write::Multi(writes), Written::Multi(told)) => {
+            writes.len() == told.len()
+                && writes.iter().zip(told).all(|(write, told)| fits(write, told, zxid, chronicle))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "oracle_tests.rs"]
+mod tests;

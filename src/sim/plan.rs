@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::types::{SeededRng, ServerId, Time};
 
-use super::{Fault, Latency, LinkFaults, Rate};
+use super::{Fault, Latency, LinkFaults, Rate, WorldConfig};
 
 /// A family of faults that a [`Plan`] may draw.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -111,6 +111,18 @@ pub struct Topology {
     pub clients: u64,
 }
 
+impl Topology {
+    /// Who there is in a world of this kind.
+    #[must_use]
+    pub fn of(config: &WorldConfig, clients: u64) -> Self {
+        Self {
+            voters: (1..=config.voters).map(ServerId::new).collect(),
+            observers: (config.voters + 1..=config.voters + config.observers).map(ServerId::new).collect(),
+            clients,
+        }
+    }
+}
+
 /// What happens to a world and when: drawn as a whole from a seed, and independent of what the world does, so
 /// that a failing plan can be shortened.
 ///
@@ -149,8 +161,8 @@ impl Plan {
         let mut links = LinkFaults::default();
         for kind in &kinds {
             drawing.link_rates(*kind, &mut links);
-            // Once in 30 ms to once in 8 s.
-            let interval = 30_000 << drawing.rng.below(9);
+            // Once in 60 ms to once in 8 s: more often, and a server does nothing but start.
+            let interval = 60_000 << drawing.rng.below(8);
             let mut at = start;
             loop {
                 at += Duration::from_micros(interval / 2 + drawing.rng.below(interval));

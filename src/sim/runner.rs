@@ -1,15 +1,26 @@
+use std::fs;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 
-use super::{Failure, Keep, World, WorldConfig};
+use super::{Failure, Keep, Page, World, WorldConfig};
 
 /// How many events before a failure are shown.
 const SHOWN: usize = 60;
+
+/// How many events before a failure its page is made of.
+const RECORDED: usize = 200_000;
+
+/// The variable of the environment that names a folder for pages.
+const PAGES: &str = "QUORATE_PAGES";
 
 /// Runs a test in one world of three servers for each seed; for the `#[test]` functions of services that embed a
 /// quorum.
 ///
 /// The test panics to say that it failed. It is given the world, and asks it for clients and faults.
+///
+/// Where the environment names a folder in `QUORATE_PAGES`, a test that fails is run again, recorded, and leaves there
+/// a [`Page`] that shows what happened.
 ///
 /// ```
 /// use quorate::sim;
@@ -44,7 +55,7 @@ pub fn check_with<F: Future<Output = ()>>(
 ) {
     for seed in seeds {
         let config = WorldConfig { keep: Keep::Last(SHOWN), ..config.clone() };
-        let world = World::with(seed, config);
+        let world = World::with(seed, config.clone());
         let ran = catch_unwind(AssertUnwindSafe(|| world.run(test(world.clone()))));
         let failed = match &ran {
             Ok(Ok(())) => None,
@@ -54,6 +65,10 @@ pub fn check_with<F: Future<Output = ()>>(
         if let Some(failure) = failed {
             tell(&world, &failure);
             world.end();
+            match std::env::var_os(PAGES) {
+                Some(folder) => leave_page(Path::new(&folder), seed, &config, &test),
+                None => hint(),
+            }
             match ran {
                 Err(panic) => resume_unwind(panic),
                 #[expect(clippy::panic, reason = "documented: a failed check fails its test")]
@@ -85,10 +100,64 @@ pub fn same_twice<F: Future<Output = ()>>(
     if first == second { Ok(first) } else { Err(Failure::Diverged { seed, first, second }) }
 }
 
+/// Runs a test that failed once more, and writes the page of it.
+#[expect(clippy::print_stderr, reason = "a failed check says where its page is")]
+fn leave_page<F: Future<Output = ()>>(
+    folder: &Path,
+    seed: u64,
+    config: &WorldConfig,
+    test: impl Fn(World) -> F,
+) {
+    let world = World::with(seed, WorldConfig { keep: Keep::Last(RECORDED), ..config.clone() });
+    let ran = catch_unwind(AssertUnwindSafe(|| world.run(test(world.clone()))));
+    let page = match &ran {
+        Ok(outcome) => Page::of(&world, outcome.as_ref().err()),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+            Page::of(&world, None).panicked(said.unwrap_or("the test panicked"))
+        }
+    };
+    world.end();
+    let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
+    let file = folder.join(format!("{name}-seed-{seed}.html"));
+    match fs::create_dir_all(folder).and_then(|()| fs::write(&file, page.to_string())) {
+        Ok(()) => eprintln!("what happened is shown in {}", file.display()),
+        Err(error) => eprintln!("no page was written to {}: {error}", file.display()),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a failed check says how to see more")]
+fn hint() {
+    eprintln!("set {PAGES} to a folder for a page that shows what happened");
+}
+
 #[expect(clippy::print_stderr, reason = "a failed check tells what led to it")]
 fn tell(world: &World, failure: &str) {
     eprintln!("seed {} at {}: {failure}; what happened last:", world.seed(), world.now());
     for event in world.trace().events() {
         eprintln!("{event}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_panics_leaves_a_page_with_what_it_said() {
+        let folder = std::env::temp_dir().join(format!("quorate-pages-{}", std::process::id()));
+        let config = WorldConfig::default();
+        leave_page(&folder, 5, &config, async |world: World| {
+            let leader = world.leader().await;
+            assert_eq!(leader.id().number(), 0, "nobody is the zeroth");
+        });
+        let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let page = fs::read_to_string(&files[0]).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(files.len(), 1);
+        assert!(files[0].to_string_lossy().ends_with("-seed-5.html"), "{files:?}");
+        assert!(page.contains("\"name\":\"Panicked\",\"what\":\"assertion"), "the page does not say it");
+        assert!(page.contains("nobody is the zeroth"));
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::storage::{Storage, StorageError};
-use crate::types::{LogEntry, Recovered, SeededRng, ServerId, SnapshotChunk, WriteBatch, Zxid};
+use crate::types::{LogEntry, Recovered, SeededRng, ServerId, SnapshotChunk, Standing, WriteBatch, Zxid};
 
 use super::check::{Checker, Seen};
+use super::coverage::{Coverage, Point};
 use super::{Actor, Executor, Latency, Trace};
 
 /// A server's storage as its world sees it: it takes virtual time, and the checker hears of everything. The
@@ -20,6 +21,7 @@ pub(super) struct SimStorage {
     pub(super) executor: Executor,
     pub(super) trace: Trace,
     pub(super) checker: Checker,
+    pub(super) coverage: Coverage,
     pub(super) latency: Latency,
     pub(super) rng: Mutex<SeededRng>,
 }
@@ -69,15 +71,31 @@ impl Storage for SimStorage {
         self.formed.store(true, Ordering::Relaxed);
         self.pass(after).await;
         self.note("recovered", &[recovered.tip().as_u64(), recovered.log.len() as u64], || {
+            let snapshot =
+                recovered.snapshot.map_or("no snapshot".to_owned(), |zxid| format!("a snapshot at {zxid}"));
+            let standing = match &recovered.standing {
+                Standing::Whole => String::new(),
+                Standing::Suspect(why) => format!("; suspect: {why}"),
+            };
             format!(
-                "epochs {}/{} snapshot {:?} tip {} {:?}",
+                "epoch {} promised, history of epoch {} up to {}, {snapshot}{standing}",
                 recovered.accepted_epoch,
                 recovered.current_epoch,
-                recovered.snapshot,
                 recovered.tip(),
-                recovered.standing
             )
         });
+        let confirmed = self.checker.with_cluster(|cluster| {
+            cluster.servers.get(&self.server).map_or(Zxid::ZERO, |view| view.durable.tip())
+        });
+        for (point, reached) in [
+            (Point::RecoveredSnapshot, recovered.snapshot.is_some()),
+            (Point::RecoveredTail, recovered.tip() > confirmed),
+            (Point::RecoveredSuspect, recovered.standing != Standing::Whole),
+        ] {
+            if reached {
+                self.coverage.sometimes(point);
+            }
+        }
         self.see(&Seen::Recovered(&recovered));
         Ok(recovered)
     }

@@ -6,16 +6,31 @@ use crate::types::{SeededRng, ServerId, Time};
 
 use super::disk::Loss;
 use super::{
-    Failure, FaultKind, Files, Keep, Latency, Plan, Topology, TraceEvent, Workload, World, WorldConfig,
-    WorldCounters,
+    Aftermath, Case, Failure, FaultKind, Files, JoinHandle, Keep, Latency, Plan, RegisterCounters, Shape,
+    Topology, TraceEvent, Workload, World, WorldConfig, WorldCounters,
 };
 
 /// How long a healed quorum may take, in virtual time, to elect a leader, commit a write and become level.
 const LIVELY: Duration = Duration::from_secs(60);
 
+/// How long clients go on after the faults have ended.
+const WORK_GOES_ON: Duration = Duration::from_secs(10);
+
+/// What a [`Swarm`] demands of its worlds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// That nothing wrong happens under faults, and that a quorum comes to life when it is healed.
+    #[default]
+    Safety,
+    /// After some faults, with the rest of the ensemble broken for good: leader, commits, answers, quiet.
+    Liveness,
+}
+
 /// Random worlds: each seed draws its own ensemble, limits, clients, kinds of faults and rates.
 #[derive(Clone, Debug)]
 pub struct Swarm {
+    /// What is demanded.
+    pub mode: Mode,
     /// The kinds of faults that a seed may draw from.
     pub kinds: Vec<FaultKind>,
     /// How long faults happen, in virtual time.
@@ -26,7 +41,7 @@ pub struct Swarm {
 
 impl Default for Swarm {
     fn default() -> Self {
-        Self { kinds: FaultKind::ALL.to_vec(), span: Duration::from_secs(15), keep: Keep::Nothing }
+        Self::new(Mode::Safety)
     }
 }
 
@@ -41,10 +56,14 @@ pub struct SwarmReport {
     pub servers: (u64, u64),
     /// The kinds of faults that were drawn.
     pub kinds: Vec<FaultKind>,
+    /// In liveness mode, how the world was left.
+    pub aftermath: Option<Aftermath>,
     /// How long it lasted in virtual time.
     pub lasted: Duration,
     /// What was counted.
     pub counters: WorldCounters,
+    /// What the check of linearizability came to.
+    pub registers: RegisterCounters,
     /// What went wrong.
     pub failure: Option<Failure>,
     /// The events that were kept.
@@ -52,60 +71,139 @@ pub struct SwarmReport {
 }
 
 impl Swarm {
-    /// Runs one seed: first for safety, under faults; then for liveness, with a majority healed and all else
-    /// as broken as it was.
+    /// All kinds of faults, for as long as suits the mode.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        let span = match mode {
+            Mode::Safety => Duration::from_secs(8),
+            // Only to have a past: what is wrong afterwards matters.
+            Mode::Liveness => Duration::from_secs(5),
+        };
+        Self { mode, kinds: FaultKind::ALL.to_vec(), span, keep: Keep::Nothing }
+    }
+
+    /// Runs one seed.
     #[must_use]
     pub fn run(&self, seed: u64) -> SwarmReport {
+        self.case(seed).run(self.keep)
+    }
+
+    /// The world that a seed draws.
+    #[must_use]
+    pub fn case(&self, seed: u64) -> Case {
         let mut rng = SeededRng::from_number(seed ^ 0x5377_6172_6d00_0000);
-        let config = WorldConfig { keep: self.keep, ..draw_config(&mut rng) };
+        let config = draw_config(&mut rng);
         let clients = 1 + rng.below(4);
-        let topology = Topology {
-            voters: (1..=config.voters).map(ServerId::new).collect(),
-            observers: (config.voters + 1..=config.voters + config.observers).map(ServerId::new).collect(),
-            clients,
-        };
+        let topology = Topology::of(&config, clients);
         let start = Time::from_millis(rng.below(2_000));
-        let end = start + self.span;
-        let plan = Plan::draw(&mut rng, &topology, &self.kinds, start, end);
-        let core = draw_core(&mut rng, &topology, &plan);
-        let servers = (config.voters, config.observers);
+        let until = start + self.span;
+        let plan = Plan::draw(&mut rng, &topology, &self.kinds, start, until);
+        // A disk that may have lost what was acknowledged must not be needed for a quorum.
+        let sound = topology.voters.iter().copied().filter(|server| !plan.victims.contains(server)).collect();
+        let longest = if rng.chance(1, 16) { 10 } else { 7 };
         let workload = Workload {
             pause: Duration::from_millis(5 << rng.below(7)),
             session_timeout: Duration::from_millis(400 << rng.below(5)),
-            pipeline: 1 << rng.below(7),
+            pipeline: 1 << rng.below(longest),
             data_len: 1 << rng.below(12),
+            registers: if rng.chance(1, 3) { 25 } else { 0 },
+            quotas: rng.chance(1, 6),
+            // In pieces of a few bytes neither would ever arrive.
+            huge: config.limits.snapshot_chunk >= 4096 && rng.chance(1, 25),
+            crowd: if config.limits.snapshot_chunk >= 4096 && rng.chance(1, 2_000) { 100_000 } else { 0 },
+            ..Workload::default()
         };
-        let world = World::with(seed, config);
-        world.schedule(&plan);
-        workload.start(&world, clients, end + LIVELY / 6);
-        let outcome = world.run(async {
-            world.sleep_until(end).await;
-            world.heal(&core);
-            world.demand_progress(&core, LIVELY).await
-        });
-        let failure = outcome.and_then(|lively| lively).err();
-        let report = SwarmReport {
+        // Nobody wants anything for minutes, rarely for hours.
+        let idle = match rng.below(3_000) {
+            0 => Duration::from_secs(2 * 3_600),
+            1..=10 => Duration::from_secs(600),
+            _ => Duration::ZERO,
+        };
+        let aftermath = match self.mode {
+            Mode::Safety => Aftermath::healed(draw_core(&mut rng, &topology, sound)),
+            Mode::Liveness => Aftermath::draw(&mut rng, &topology, sound),
+        };
+        Case {
             seed,
+            mode: self.mode,
+            config,
+            clients,
+            workload,
+            plan,
+            until,
+            work_until: until + WORK_GOES_ON,
+            aftermath,
+            lively: LIVELY,
+            idle,
+        }
+    }
+}
+
+impl Case {
+    /// Runs it: its faults while its clients work, and then what its mode demands.
+    #[must_use]
+    pub fn run(&self, keep: Keep) -> SwarmReport {
+        self.run_watched(keep, |_| {})
+    }
+
+    /// As [`run`](Self::run), in a world that was first shown to `prepare`.
+    pub(super) fn run_watched(&self, keep: Keep, prepare: impl FnOnce(&World)) -> SwarmReport {
+        let world = World::with(self.seed, WorldConfig { keep, ..self.config.clone() });
+        prepare(&world);
+        world.schedule(&self.plan);
+        let working = self.workload.start(&world, self.clients, self.work_until);
+        let outcome = match self.mode {
+            Mode::Safety => world.run(self.safety(&world)),
+            Mode::Liveness => world.run(self.liveness(&world, working)),
+        };
+        let judged = outcome.and_then(|lively| lively).and_then(|()| world.judge_registers());
+        let report = SwarmReport {
+            seed: self.seed,
             hash: world.trace_hash(),
-            servers,
-            kinds: plan.kinds,
+            servers: (self.config.voters, self.config.observers),
+            kinds: self.plan.kinds.clone(),
+            aftermath: (self.mode == Mode::Liveness).then(|| self.aftermath.clone()),
             lasted: world.now().since(Time::ZERO),
             counters: world.counters(),
-            failure,
+            registers: *judged.as_ref().unwrap_or(&RegisterCounters::default()),
+            failure: judged.err(),
             events: world.trace().events(),
         };
         world.end();
         report
     }
+
+    /// Faults; then a majority is healed, all else stays as broken as it is, and the majority must come to life.
+    async fn safety(&self, world: &World) -> Result<(), Failure> {
+        world.sleep_until(self.until).await;
+        world.heal(&self.aftermath.core);
+        world.demand_progress(&self.aftermath.core, self.lively).await?;
+        if self.idle.is_zero() {
+            return Ok(());
+        }
+        world.sleep(self.idle).await;
+        world.demand_progress(&self.aftermath.core, self.lively).await
+    }
+
+    /// Faults; then a core is healed, all else is broken for good, and the core owes all that it can owe.
+    async fn liveness(&self, world: &World, working: Vec<JoinHandle<()>>) -> Result<(), Failure> {
+        let aftermath = &self.aftermath;
+        world.sleep_until(self.until).await;
+        world.heal(&aftermath.core);
+        if aftermath.shape != Shape::Clique {
+            // Who alone reaches a quorum must know all that was acknowledged: that a leader can be elected whose history is not the
+            // newest, nobody promises. (SCN-35)
+            world.demand_progress(&aftermath.core, self.lively).await?;
+        }
+        aftermath.inflict(world);
+        world.demand_liveness(&aftermath.core, working, self.lively).await
+    }
 }
 
 /// A majority of the voters, drawn from those that can be healed: with whatever disks they have.
-fn draw_core(rng: &mut SeededRng, topology: &Topology, plan: &Plan) -> Vec<ServerId> {
-    let mut core: Vec<_> = topology.voters.clone();
-    let majority = core.len() / 2 + 1;
-    // A disk that may have lost what was acknowledged must not be needed for a quorum.
-    core.retain(|server| !plan.victims.contains(server));
-    while core.len() > majority {
+fn draw_core(rng: &mut SeededRng, topology: &Topology, sound: Vec<ServerId>) -> Vec<ServerId> {
+    let mut core = sound;
+    while core.len() > topology.voters.len() / 2 + 1 {
         let index = usize::try_from(rng.below(core.len() as u64)).unwrap_or(0);
         core.swap_remove(index);
     }
@@ -129,6 +227,7 @@ fn draw_config(rng: &mut SeededRng) -> WorldConfig {
         },
         files: draw_files(rng),
         client_latency: Latency { spread: Duration::from_micros(1 << rng.below(15)), ..Latency::default() },
+        time_limit: Duration::from_secs(4 * 3_600),
         ..WorldConfig::default()
     }
 }

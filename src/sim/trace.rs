@@ -25,6 +25,8 @@ pub enum Keep {
     Last(usize),
     /// It keeps all.
     All,
+    /// It keeps those from the first to the second moment, the second included.
+    Between(Time, Time),
     /// It prints each to the standard error output at once.
     Print,
 }
@@ -40,6 +42,8 @@ pub struct TraceEvent {
     pub actor: Actor,
     /// What happened, in a word.
     pub kind: &'static str,
+    /// The numbers that went into the hash.
+    pub numbers: Vec<u64>,
     /// What else there is to say.
     pub detail: String,
 }
@@ -69,10 +73,13 @@ impl Trace {
         }
         state.hash = hash;
         state.count += 1;
-        if state.keep == Keep::Nothing {
-            return;
+        match state.keep {
+            Keep::Nothing => return,
+            Keep::Between(from, until) if !(from..=until).contains(&at) => return,
+            _ => {}
         }
-        let event = TraceEvent { number: state.count, at, actor, kind, detail: detail() };
+        let event =
+            TraceEvent { number: state.count, at, actor, kind, numbers: numbers.to_vec(), detail: detail() };
         match state.keep {
             Keep::Nothing => {}
             Keep::Print => {
@@ -82,7 +89,7 @@ impl Trace {
                     eprintln!("{event}");
                 }
             }
-            Keep::All => state.events.push_back(event),
+            Keep::All | Keep::Between(..) => state.events.push_back(event),
             Keep::Last(most) => {
                 state.events.push_back(event);
                 while state.events.len() > most {
@@ -124,7 +131,7 @@ impl fmt::Debug for Trace {
 
 impl fmt::Display for TraceEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, at, actor, kind, detail } = self;
+        let Self { number, at, actor, kind, detail, .. } = self;
         write!(f, "{number:>8} {at} {actor:<6} {kind:<10} {detail}")
     }
 }

@@ -1,9 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::peer::WatchRequest;
-use crate::tree::Tree;
 use crate::types::{
-    Acl, Change, ChangeKind, ClientId, ErrorCode, Found, Identity, Permissions, Read, RequestPath,
+    Acl, Change, ChangeKind, ClientId, ErrorCode, Found, Identity, Permissions, Read, RequestPath, Stat,
     WatchEvent, WatchEventKind, WatchMode, WatchTarget, Zxid,
 };
 
@@ -34,6 +33,11 @@ enum Kind {
 type Judged = Result<(), (&'static str, String)>;
 
 impl WatchOracle {
+    /// Whether nobody watches anything here, nor waits for an event.
+    pub(super) fn is_empty(&self) -> bool {
+        self.clients.values().all(|watching| watching.watches.is_empty() && watching.expected.is_empty())
+    }
+
     pub(super) fn forget(&mut self, client: ClientId) {
         self.clients.remove(&client);
     }
@@ -50,13 +54,13 @@ impl WatchOracle {
         self.add(client, path, kind);
     }
 
-    /// A request about watches was answered with success, in the state of `tree`.
-    pub(super) fn asked(
+    /// A request about watches was answered with success, in a state in which nodes are as `lookup` says.
+    pub(super) fn asked<'a>(
         &mut self,
         client: ClientId,
         identities: &[Identity],
         request: &WatchRequest,
-        tree: &Tree,
+        lookup: impl Fn(&str) -> Option<(Stat, &'a Acl)>,
     ) -> Judged {
         match request {
             WatchRequest::Add { path, mode } => self.add(client, path, lasting(*mode)),
@@ -85,25 +89,25 @@ impl WatchOracle {
                     }
                 };
                 for path in data {
-                    match tree.lookup(path.as_str()) {
+                    match lookup(path.as_str()) {
                         None => miss(path, WatchEventKind::Deleted, None),
                         Some((stat, acl)) if stat.mzxid > *since => {
-                            miss(path, WatchEventKind::DataChanged, Some(&acl));
+                            miss(path, WatchEventKind::DataChanged, Some(acl));
                         }
                         Some(_) => self.add(client, path, Kind::Data),
                     }
                 }
                 for path in exist {
-                    match tree.lookup(path.as_str()) {
-                        Some((_, acl)) => miss(path, WatchEventKind::Created, Some(&acl)),
+                    match lookup(path.as_str()) {
+                        Some((_, acl)) => miss(path, WatchEventKind::Created, Some(acl)),
                         None => self.add(client, path, Kind::Data),
                     }
                 }
                 for path in child {
-                    match tree.lookup(path.as_str()) {
+                    match lookup(path.as_str()) {
                         None => miss(path, WatchEventKind::Deleted, None),
                         Some((stat, acl)) if stat.pzxid > *since => {
-                            miss(path, WatchEventKind::ChildrenChanged, Some(&acl));
+                            miss(path, WatchEventKind::ChildrenChanged, Some(acl));
                         }
                         Some(_) => self.add(client, path, Kind::Child),
                     }
@@ -132,14 +136,13 @@ impl WatchOracle {
     }
 
     /// The committed history goes on: who must be told what.
-    pub(super) fn expect(&mut self, changes: &[Change], identities: &dyn Fn(ClientId) -> Vec<Identity>) {
+    pub(super) fn expect<'a>(&mut self, changes: &[Change], identities: impl Fn(ClientId) -> &'a [Identity]) {
         for (client, watching) in &mut self.clients {
             if watching.watches.is_empty() {
                 continue;
             }
-            let identities = identities(*client);
             for change in changes {
-                watching.expect(change, &identities);
+                watching.expect(change, identities(*client));
             }
         }
     }

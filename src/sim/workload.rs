@@ -14,12 +14,13 @@ use crate::types::{
 };
 
 use super::check::Checker;
-use super::{Failure, Process, World};
+use super::registers::Registers;
+use super::{Failure, JoinHandle, Process, World};
 
 /// Random clients that do everything that clients can do, on few paths so that they meet. What they are told is
 /// judged by the world's oracle; here only what a client alone can judge is: that its conditional writes are executed
 /// exactly once, and that a linearizable read shows all that anybody had seen before.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Workload {
     /// How long each client waits between two steps, at most.
     pub pause: Duration,
@@ -29,6 +30,16 @@ pub struct Workload {
     pub pipeline: u64,
     /// The largest data of a node, in bytes.
     pub data_len: u64,
+    /// How many steps each client takes in all.
+    pub steps: u64,
+    /// How many of a hundred steps use nodes of which every operation is recorded, for the check of linearizability.
+    pub registers: u64,
+    /// Whether quotas are set, and met.
+    pub quotas: bool,
+    /// Whether some data is as long as a server takes, or by one byte longer.
+    pub huge: bool,
+    /// How many children one node gets, for once.
+    pub crowd: u64,
 }
 
 impl Default for Workload {
@@ -38,28 +49,35 @@ impl Default for Workload {
             session_timeout: Duration::from_secs(4),
             pipeline: 20,
             data_len: 200,
+            steps: u64::MAX,
+            registers: 0,
+            quotas: false,
+            huge: false,
+            crowd: 0,
         }
     }
 }
 
 impl Workload {
-    /// Starts `clients` processes that work until `until`.
-    pub fn start(&self, world: &World, clients: u64, until: Time) {
+    /// Starts `clients` processes that work until `until`, each of which ends when it has all its answers.
+    pub fn start(&self, world: &World, clients: u64, until: Time) -> Vec<JoinHandle<()>> {
         let seen = Arc::new(Mutex::new(Zxid::ZERO));
-        for _ in 0..clients {
+        let workers = (0..clients).map(|_| {
             let process = world.process();
             let worker = Worker {
                 options: self.clone(),
                 weak: world.weak(),
                 process: process.clone(),
                 checker: world.inner().checker().clone(),
+                registers: world.inner().registers.clone(),
                 rng: world.fork_rng(),
                 seen: Arc::clone(&seen),
                 until,
             };
             // A handle of the world in a task of the world would keep both alive for ever; `World::end` frees them.
-            drop(process.spawn(worker.work()));
-        }
+            process.spawn(worker.work())
+        });
+        workers.collect()
     }
 }
 
@@ -68,6 +86,7 @@ struct Worker {
     weak: super::world::WeakWorld,
     process: Process,
     checker: Checker,
+    registers: Registers,
     rng: SeededRng,
     /// The largest position that any client has seen.
     seen: Arc<Mutex<Zxid>>,
@@ -85,7 +104,7 @@ struct Kept {
 
 impl Worker {
     async fn work(mut self) {
-        while self.now().is_some_and(|now| now < self.until) {
+        while self.now().is_some_and(|now| now < self.until) && self.options.steps > 0 {
             let Some(world) = self.weak.upgrade() else { return };
             let pause = Duration::from_millis(self.rng.below(200));
             let mut options = world.client_options();
@@ -113,11 +132,16 @@ impl Worker {
         let own = format!("/own-{}-{}", self.process.number(), self.rng.below(1 << 40));
         client.create(own.as_str(), "").await?;
         kept.version = Some(0);
+        if self.process.number() == 0 && self.options.crowd > 0 {
+            let crowd = std::mem::take(&mut self.options.crowd);
+            self.crowd(client, crowd).await?;
+        }
         let steps = 1 + self.rng.below(200);
         for _ in 0..steps {
-            if self.now().is_none_or(|now| now >= self.until) {
+            if self.now().is_none_or(|now| now >= self.until) || self.options.steps == 0 {
                 break;
             }
+            self.options.steps -= 1;
             self.step(client, &own, &mut kept).await?;
             let micros = u64::try_from(self.options.pause.as_micros()).unwrap_or(u64::MAX);
             let pause = self.rng.below(micros.max(1)) >> self.rng.below(12);
@@ -131,6 +155,10 @@ impl Worker {
     }
 
     async fn step(&mut self, client: &Client, own: &str, kept: &mut Kept) -> Result<(), ClientError> {
+        if self.options.registers > 0 && self.rng.chance(self.options.registers, 100) {
+            self.registers.operate(client, &mut self.rng).await?;
+            return Ok(());
+        }
         match self.rng.below(12) {
             0 => self.conditional(client, own, kept).await?,
             1 => self.linearizable(client).await?,
@@ -153,6 +181,23 @@ impl Worker {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = (*seen).max(client.last_seen());
         Ok(())
+    }
+
+    /// Gives one node very many children, many in each transaction, and looks at them.
+    async fn crowd(&mut self, client: &Client, all: u64) -> Result<(), ClientError> {
+        let create = |path: String| {
+            let (acl, mode) = (Acl::open(), CreateMode::PERSISTENT);
+            Write::Create { path: path.as_str().into(), data: None, acl, mode }
+        };
+        tolerate(client.write(create("/crowd".to_owned())).await)?;
+        for first in (0..all).step_by(500) {
+            let some = first..all.min(first + 500);
+            let creates = some.map(|number| create(format!("/crowd/{number}"))).collect();
+            tolerate(client.write(Write::Multi(creates)).await)?;
+        }
+        tolerate(client.children("/crowd").await)?;
+        let page = Read::ChildrenPage { path: "/crowd".into(), after: None, limit: 1_000 };
+        tolerate(client.read(page).await)
     }
 
     /// A write that nobody else could make fail: if it does, the quorum executed an earlier one twice or lost it.
@@ -240,7 +285,28 @@ impl Worker {
         }
     }
 
+    /// Limits for one of the subtrees that clients use.
+    fn quota(&mut self) -> Write {
+        const LIMITS: [&str; 4] = ["count=5,bytes=-1", "countHardLimit=9", "byteHardLimit=900", "nonsense"];
+        let target = if self.rng.chance(1, 2) { "/a" } else { "/b" };
+        let limits = usize::try_from(self.rng.below(4)).ok().and_then(|index| LIMITS.get(index));
+        let data = limits.map(|limits| Bytes::from_static(limits.as_bytes()));
+        let of = format!("/zookeeper/quota{target}");
+        let at = format!("{of}/zookeeper_limits");
+        let path: RequestPath = at.as_str().into();
+        let (acl, mode) = (Acl::open(), CreateMode::PERSISTENT);
+        match self.rng.below(5) {
+            0 => Write::Create { path: of.as_str().into(), data: None, acl, mode },
+            1 => Write::Delete { path, expected: Expected::Any },
+            2 => Write::SetData { path, data, expected: Expected::Any },
+            _ => Write::Create { path, data, acl, mode },
+        }
+    }
+
     fn write(&mut self, depth: u32) -> Write {
+        if self.options.quotas && self.rng.chance(1, 12) {
+            return self.quota();
+        }
         let path = self.path();
         match self.rng.below(if depth == 0 { 12 } else { 10 }) {
             0..=4 => {
@@ -311,6 +377,11 @@ impl Worker {
     fn data(&mut self) -> Option<Bytes> {
         if self.rng.chance(1, 10) {
             return None;
+        }
+        if self.options.huge && self.rng.chance(1, 200) {
+            // Right below, at and above what is taken.
+            let length = (1 << 20) - 1 + usize::try_from(self.rng.below(3)).unwrap_or(0);
+            return Some(vec![7; length].into());
         }
         let length = self.rng.below(self.options.data_len.max(1)) >> self.rng.below(6);
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];

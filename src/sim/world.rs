@@ -13,8 +13,11 @@ use crate::types::{SeededRng, ServerId, Time};
 
 use super::check::Checker;
 use super::connector::Lines;
+use super::coverage::Coverage;
+use super::leases::Leases;
 use super::machine::{Files, Machine};
 use super::oracle::Oracle;
+use super::registers::Registers;
 use super::sessions::SessionCheck;
 use super::{
     Actor, Executor, Failure, JoinHandle, Keep, Latency, LinkFaults, Network, Process, Server, SimClock,
@@ -22,7 +25,7 @@ use super::{
 };
 
 /// How a world is built.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WorldConfig {
     /// How many servers vote; they are numbered from 1.
     pub voters: u64,
@@ -106,6 +109,9 @@ pub(super) struct Inner {
     checker: Checker,
     pub(super) oracle: Oracle,
     sessions: SessionCheck,
+    pub(super) leases: Leases,
+    pub(super) registers: Registers,
+    pub(super) coverage: Coverage,
     state: Mutex<State>,
     running: AtomicBool,
 }
@@ -143,11 +149,15 @@ impl World {
                 (server, machine)
             })
             .collect();
+        let coverage = Coverage::new();
         let state = State { rng, machines, processes: BTreeMap::new(), faults: BTreeMap::new() };
         let world = Self {
             inner: Arc::new(Inner {
                 seed,
-                oracle: Oracle::new(config.limits.clone()),
+                oracle: Oracle::new(&config.limits, coverage.clone()),
+                coverage,
+                leases: Leases::default(),
+                registers: Registers::default(),
                 sessions: SessionCheck::new(checker.clone()),
                 config,
                 ensemble,
@@ -346,10 +356,8 @@ impl World {
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> WorldCounters {
-        let committed = self
-            .inner
-            .checker
-            .with_cluster(|cluster| (cluster.ghost.committed.len() as u64, cluster.ghost.last()));
+        let committed =
+            self.inner.checker.with_cluster(|cluster| (cluster.ghost.len() as u64, cluster.ghost.last()));
         WorldCounters {
             executor: self.inner.executor.counters(),
             network: self.inner.network.counters(),
@@ -359,6 +367,8 @@ impl World {
             last_committed: committed.1,
             events: self.inner.trace.count(),
             faults: self.lock().faults.clone(),
+            coverage: self.inner.coverage.hits(),
+            epochs: self.inner.checker.with_cluster(|cluster| cluster.led.len() as u64),
         }
     }
 

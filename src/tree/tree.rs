@@ -47,10 +47,11 @@ impl Tree {
     #[must_use]
     pub fn new(limits: TreeLimits) -> Self {
         let mut tree = Self::bare(limits);
-        tree.root = tree.reserve(NodeId::NONE, "", 0, &Acl::open());
-        let zookeeper = tree.reserve(tree.root, "zookeeper", 0, &Acl::open());
-        tree.quota_root = tree.reserve(zookeeper, "quota", 0, &Acl::open());
-        tree.reserve(zookeeper, "config", 1, &Acl::read_only());
+        tree.root = tree.reserve(NodeId::NONE, "", 0, &Acl::open(), 0);
+        let zookeeper = tree.reserve(tree.root, "zookeeper", 0, &Acl::open(), 0);
+        tree.quota_root = tree.reserve(zookeeper, "quota", 0, &Acl::open(), 0);
+        // Its ACL version is what ZooKeeper shows.
+        tree.reserve(zookeeper, "config", 1, &Acl::read_only(), -1);
         tree
     }
 
@@ -158,7 +159,7 @@ impl Tree {
 
     /// Makes a reserved node. It does not count as created, so that a fresh root's sequential children begin at 0.
     #[expect(clippy::expect_used, reason = "there is room for the first four nodes")]
-    fn reserve(&mut self, parent: NodeId, name: &str, ordinal: u64, acl: &Acl) -> NodeId {
+    fn reserve(&mut self, parent: NodeId, name: &str, ordinal: u64, acl: &Acl, aversion: i32) -> NodeId {
         debug_assert!(ordinal < FIRST_ORDINAL);
         let key = if parent == NodeId::NONE {
             digest::ROOT_KEY
@@ -179,7 +180,7 @@ impl Tree {
             ordinal,
             kind: Kind::Persistent,
             version: 0,
-            aversion: 0,
+            aversion,
             parent,
             acl: self.acls.acquire(acl),
             stamp: 0,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Epoch, Zxid};
 
 /// One entry of the history as the log holds it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct LogEntry {
     /// Its position.
     pub zxid: Zxid,
@@ -16,7 +16,7 @@ pub struct LogEntry {
 }
 
 /// One durable step.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum LogOp {
     /// Promise to follow no leader of an older epoch.
     AcceptedEpoch(Epoch),
@@ -63,7 +63,7 @@ impl PersistId {
 }
 
 /// A piece of a snapshot.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct SnapshotChunk {
     /// The position whose state the snapshot is.
     pub zxid: Zxid,

@@ -48,3 +48,13 @@ impl SeededRng {
         Self::new(seed)
     }
 }
+
+#[cfg(any(test, feature = "sim"))]
+impl std::hash::Hash for SeededRng {
+    /// Equal for generators that will draw the same: so a model checker tells states apart that differ in nothing else.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.get_seed().hash(state);
+        self.0.get_stream().hash(state);
+        self.0.get_word_pos().hash(state);
+    }
+}

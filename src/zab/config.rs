@@ -4,6 +4,7 @@ use crate::quorum::Quorum;
 use crate::types::ServerId;
 
 /// All that a [`Zab`](super::Zab) must be told.
+#[cfg_attr(any(test, feature = "sim"), derive(Hash))]
 #[derive(Clone, Debug)]
 pub struct ZabConfig {
     /// This server.

@@ -10,6 +10,7 @@ use super::message::{LinkId, Message};
 use super::output::{Confirmation, Note, Output, Ticket};
 
 /// What a server has whatever role it plays.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) config: ZabConfig,
@@ -44,6 +45,7 @@ pub(super) struct Core {
 }
 
 /// A piece of a snapshot on its way to the disk.
+#[cfg_attr(any(test, feature = "sim"), derive(Hash))]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Saving {
     pub(super) link: LinkId,

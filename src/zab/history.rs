@@ -9,6 +9,7 @@ use crate::types::{Epoch, LogEntry, Recovered, Zxid};
 ///
 /// Invariants: `base <= delivered <= committed`; entries stand behind each other without a gap; what is
 /// delivered is durable and committed.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct History {
     /// The entries after `base`.
@@ -37,7 +38,7 @@ pub(super) struct History {
 }
 
 /// The entries of one epoch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Run {
     epoch: Epoch,
     first: u32,

@@ -5,6 +5,7 @@ use crate::types::Time;
 use super::message::{Body, LinkId, Message};
 
 /// One end of a link: numbers what is sent, and judges the numbers of what arrives.
+#[cfg_attr(any(test, feature = "sim"), derive(Hash))]
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     id: LinkId,
@@ -78,6 +79,16 @@ impl Link {
     /// When the link is given up because what was sent did not arrive, nor anything else for `patience`.
     pub(super) fn deadline(&self, patience: Duration) -> Option<Time> {
         self.missing.map(|(_, since)| since + patience)
+    }
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl Link {
+    /// Every instant that it knows of.
+    pub(super) fn each_time(&mut self, mut change: impl FnMut(&mut Time)) {
+        if let Some((_, since)) = &mut self.missing {
+            change(since);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub struct LinkId {
 /// The messages of a link that change anything are numbered from 1 in each direction: a repeated one is
 /// dropped, and a missing one makes the receiver reset the link. So a transport may lose, double, delay
 /// and reorder.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Message {
     /// The link.
     pub link: LinkId,
@@ -44,7 +44,7 @@ impl Message {
 }
 
 /// What is said on a link. The names in parentheses are ZooKeeper's packets.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Body {
     /// Learner: opens a link (FOLLOWERINFO, OBSERVERINFO; step CEPOCH of the ZAB paper).
@@ -143,7 +143,7 @@ pub enum Body {
 }
 
 /// How a learner presents itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Join {
     /// The version of the messages it speaks.
     pub version: u32,
@@ -161,7 +161,7 @@ pub struct Join {
 }
 
 /// A learner's promise and its history, all durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct AckEpoch {
     /// The leader's epoch.
     pub epoch: Epoch,
@@ -174,7 +174,7 @@ pub struct AckEpoch {
 }
 
 /// What a learner promised about the leader's epoch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Promise {
     /// This very bid has its promise.
     Given,
@@ -185,7 +185,7 @@ pub enum Promise {
 }
 
 /// How a learner's history becomes a prefix of the leader's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum SyncMode {
     /// It is one already; entries after this position, its last, follow.
     Diff(Zxid),

@@ -16,6 +16,8 @@ mod learner;
 mod link;
 mod message;
 mod output;
+#[cfg(any(test, feature = "sim"))]
+mod rebase;
 mod sync;
 
 use bytes::Bytes;
@@ -40,6 +42,7 @@ pub use output::{
 ///
 /// What rests on a durable step is not put out before that step was reported by
 /// [`handle_persisted`](Self::handle_persisted).
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 pub struct Zab {
     core: Core,
@@ -47,6 +50,7 @@ pub struct Zab {
 }
 
 /// The role, with what belongs to it.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 enum Part {
     Idle,

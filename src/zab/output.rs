@@ -15,7 +15,7 @@ pub struct Ticket(pub(super) u64);
 pub struct Confirmation(pub(super) u64);
 
 /// What a [`Zab`](super::Zab) asks of its owner. Outputs are carried out in order.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[must_use]
 pub enum Output {
     /// Do this durably, behind all steps before it; then say [`handle_persisted`](super::Zab::handle_persisted).
@@ -143,7 +143,7 @@ pub enum StandDown {
 }
 
 /// Something that happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Note {
     /// The leader began to bring a learner level.

@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use quorate::client::{Client, ClientError, ClientOptions};
 use quorate::node::{Clock, Node, entropy};
-use quorate::types::RequestPath;
-use quorate::{ErrorCode, Time};
+use quorate::types::{ErrorCode, RequestPath, Time};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -33,8 +33,9 @@ pub struct Plan {
     pub directories: Directories,
     /// How it is opened.
     pub storage: FileStorageOptions,
-    /// Whether it may vote with nothing where there is no data yet; otherwise it waits until a leader has brought it level.
-    pub may_begin_new: bool,
+    /// Whether a server without data begins as one of a new ensemble, which votes; ZooKeeper's `db.autocreate`, or its file
+    /// `initialize`. Otherwise it votes when a leader has brought it level.
+    pub may_start_new: bool,
     /// Its peers; none for a server alone.
     pub peers: Option<PeerPlan>,
     /// Its clients.
@@ -110,7 +111,7 @@ impl Plan {
             node: node(cfg, cluster, server, seed),
             directories: directories(cfg),
             storage,
-            may_begin_new: cfg.storage.autocreate || found.initialize,
+            may_start_new: cfg.storage.autocreate || found.initialize,
             peers: own.filter(|_| !cfg.standalone).map(|own| peers(cfg, own)),
             clients: clients(cfg, own),
             warnings,

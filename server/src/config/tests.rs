@@ -1,7 +1,6 @@
 use super::*;
 use quorate::ServerId;
 use quorate::protocol::words::WordSet;
-use quorate::storage::IfEmpty;
 use std::time::Duration;
 
 const THREE: &str = "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir=/data\nclientPort=2181\n\
@@ -266,9 +265,7 @@ fn one_server_line_is_a_server_alone_and_keeps_its_client_port() {
 fn a_server_without_data_votes_only_where_the_operator_lets_it() {
     let of = |text: &str, initialize| {
         let found = Found { my_id: None, initialize };
-        let plan = Plan::new(&accepted(text), &found, [7; 32]).unwrap();
-        assert_eq!(plan.storage.if_empty, IfEmpty::AwaitSync);
-        plan.may_begin_new
+        Plan::new(&accepted(text), &found, [7; 32]).unwrap().may_start_new
     };
     assert!(of("dataDir=/d\nclientPort=1\n", false));
     assert!(!of("dataDir=/d\nclientPort=1\ndb.autocreate=false\n", false));

@@ -6,31 +6,24 @@ use quorate::storage::{FileStorage, FileStorageOptions, StorageError};
 
 use super::Failure;
 use super::split::SplitFileSystem;
-use crate::config::Directories;
+use crate::config::{Directories, Plan};
 
-/// Opens the storage of a server in its directory, or in its two. Where there is no data yet and it `may_begin_new`, it is made
-/// that of a new server first.
-pub(super) fn open(
-    directories: &Directories,
-    options: FileStorageOptions,
-    may_begin_new: bool,
-) -> Result<FileStorage, Failure> {
-    let fs = file_system(directories)?;
-    if may_begin_new {
-        match FileStorage::format_on(Arc::clone(&fs), &options) {
-            Ok(()) => tracing::info!("there is no data yet: this is a new server, which votes"),
-            Err(StorageError::NotEmpty(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+/// Opens the storage of a server in its directory, or in its two.
+pub(super) fn open(plan: &Plan) -> Result<FileStorage, Failure> {
+    let fs = file_system(&plan.directories)?;
+    if plan.may_start_new {
+        format(Arc::clone(&fs), &plan.storage)?;
     }
-    Ok(FileStorage::open_on(fs, options)?)
+    Ok(FileStorage::open_on(fs, plan.storage.clone())?)
 }
 
 fn file_system(directories: &Directories) -> Result<Arc<dyn FileSystem>, Failure> {
     let directory = |dir: &Path| {
         OsFileSystem::new(dir).map_err(|source| Failure::DataDirectory { dir: dir.to_owned(), source })
     };
-    let Some(log) = &directories.log else { return Ok(Arc::new(directory(&directories.snapshots)?)) };
+    let Some(log) = &directories.log else {
+        return Ok(Arc::new(directory(&directories.snapshots)?));
+    };
     let moved = directories.snapshots.join("control");
     if moved.exists() {
         let what = std::io::Error::other(format!(
@@ -42,6 +35,14 @@ fn file_system(directories: &Directories) -> Result<Arc<dyn FileSystem>, Failure
         return Err(Failure::DataDirectory { dir: directories.data.clone(), source: what });
     }
     Ok(Arc::new(SplitFileSystem::new(directory(&directories.snapshots)?, directory(log)?)))
+}
+
+fn format(fs: Arc<dyn FileSystem>, options: &FileStorageOptions) -> Result<(), StorageError> {
+    match FileStorage::format_on(fs, options) {
+        // It has data, and goes on with them.
+        Err(StorageError::NotEmpty(_)) => Ok(()),
+        formatted => formatted,
+    }
 }
 
 /// Removes the operator's word that a server without data may vote: it was for one start.

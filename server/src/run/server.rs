@@ -42,7 +42,7 @@ impl Server {
         let pid = PidFile::hold(&plan.directories.data)?;
         let clock =
             Arc::new(SystemClock::new().map_err(|source| Failure::Machine { what: "clock", source })?);
-        let storage = Arc::new(files::open(&plan.directories, plan.storage.clone(), plan.may_begin_new)?);
+        let storage = Arc::new(files::open(&plan)?);
         files::forget_initialize(&plan.directories.data)?;
         let transport = peers::open(&plan.node, plan.peers.as_ref()).await?;
         let counters = Arc::new(Counters::default());

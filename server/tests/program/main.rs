@@ -14,5 +14,7 @@ mod ensemble;
 mod harness;
 mod process;
 mod refusals;
+mod shell;
 mod tls;
+mod transcript;
 mod up;

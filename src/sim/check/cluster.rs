@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::peer::Status;
-use crate::types::{LogOp, Recovered, ServerId, WriteBatch, Zxid};
+use crate::peer::{Message, Role, Status};
+use crate::types::{Epoch, LogOp, Recovered, ServerId, WriteBatch, Zxid};
 
 use super::history::History;
 
@@ -20,12 +20,63 @@ pub(crate) enum Seen<'a> {
     SnapshotSaved(Zxid),
     /// It did some work, and this is how it is doing.
     Status(&'a Status),
+    /// It sends this to another server.
+    Says {
+        /// To whom.
+        to: ServerId,
+        /// What.
+        message: &'a Message,
+    },
     /// It showed somebody the state at this position.
     Shown(Zxid),
     /// Its process has ended.
     Down,
     /// Its disk was damaged, or replaced.
     Damaged,
+}
+
+/// The kinds of things that are seen, to ask only those who care.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Recovered,
+    Writing,
+    Written,
+    SnapshotSaved,
+    Status,
+    Says,
+    Shown,
+    Down,
+    Damaged,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Recovered,
+        Self::Writing,
+        Self::Written,
+        Self::SnapshotSaved,
+        Self::Status,
+        Self::Says,
+        Self::Shown,
+        Self::Down,
+        Self::Damaged,
+    ];
+}
+
+impl Seen<'_> {
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Recovered(_) => Kind::Recovered,
+            Self::Writing(_) => Kind::Writing,
+            Self::Written => Kind::Written,
+            Self::SnapshotSaved(_) => Kind::SnapshotSaved,
+            Self::Status(_) => Kind::Status,
+            Self::Says { .. } => Kind::Says,
+            Self::Shown(_) => Kind::Shown,
+            Self::Down => Kind::Down,
+            Self::Damaged => Kind::Damaged,
+        }
+    }
 }
 
 /// What is known of a server from outside.
@@ -49,9 +100,9 @@ pub(crate) struct ServerView {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cluster {
     pub(crate) servers: BTreeMap<ServerId, ServerView>,
-    /// Every entry that any storage was ever asked to hold.
-    pub(crate) proposed: BTreeMap<Zxid, Bytes>,
     pub(crate) ghost: Ghost,
+    /// The epochs that a leader was established in.
+    pub(crate) led: BTreeSet<Epoch>,
 }
 
 impl Cluster {
@@ -60,19 +111,17 @@ impl Cluster {
         let view = self.servers.entry(server).or_default();
         match seen {
             Seen::Recovered(recovered) => {
-                view.durable = History::recovered(recovered, &view.asked);
-                view.asked = view.durable.clone();
-                view.pending = None;
+                let nothing_pending = view.pending.take().is_none();
+                if nothing_pending && view.durable.matches(recovered) {
+                    view.durable.keep_snapshots(recovered);
+                    view.asked.keep_snapshots(recovered);
+                } else {
+                    view.durable = History::recovered(recovered, &view.asked);
+                    view.asked = view.durable.clone();
+                }
                 view.compared = Zxid::ZERO;
             }
             Seen::Writing(batch) => {
-                for op in &batch.ops {
-                    if let LogOp::Append(entries) = op {
-                        for entry in entries {
-                            self.proposed.entry(entry.zxid).or_insert_with(|| entry.payload.clone());
-                        }
-                    }
-                }
                 view.asked.apply(batch);
                 view.compared = view.compared.min(view.asked.tip());
                 view.pending = Some((*batch).clone());
@@ -88,11 +137,22 @@ impl Cluster {
                 view.durable.snapshots.insert(*zxid);
                 view.asked.snapshots.insert(*zxid);
             }
-            Seen::Status(status) => view.status = Some((*status).clone()),
-            Seen::Shown(_) => {}
+            Seen::Status(status) => {
+                if status.role == Role::Leading && status.serving {
+                    self.led.insert(status.epoch);
+                }
+                view.status = Some((*status).clone());
+            }
+            Seen::Says { .. } | Seen::Shown(_) => {}
             Seen::Down => view.status = None,
             Seen::Damaged => view.damaged = true,
         }
+    }
+
+    /// How many voters hold what is at `zxid` durably, those counted in whose disks were damaged meanwhile.
+    pub(crate) fn holders(&self, zxid: Zxid) -> usize {
+        let voters = self.servers.values().filter(|view| view.voting);
+        voters.filter(|view| view.damaged || view.durable.covers(zxid)).count()
     }
 
     /// How many servers vote.
@@ -104,13 +164,30 @@ impl Cluster {
 /// The one sequence of transactions that any server ever knew to be committed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ghost {
-    pub(crate) committed: BTreeMap<Zxid, Bytes>,
+    /// In order.
+    committed: Vec<(Zxid, Bytes)>,
 }
 
 impl Ghost {
     /// The last committed position.
     pub(crate) fn last(&self) -> Zxid {
-        self.committed.last_key_value().map_or(Zxid::ZERO, |(zxid, _)| *zxid)
+        self.committed.last().map_or(Zxid::ZERO, |(zxid, _)| *zxid)
+    }
+
+    /// How many transactions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.committed.len()
+    }
+
+    /// The transactions behind the first `count`.
+    pub(crate) fn behind_first(&self, count: usize) -> &[(Zxid, Bytes)] {
+        self.committed.get(count..).unwrap_or_default()
+    }
+
+    /// The last transaction up to `upto`.
+    pub(crate) fn last_up_to(&self, upto: Zxid) -> Option<&(Zxid, Bytes)> {
+        let behind = self.committed.partition_point(|(zxid, _)| *zxid <= upto);
+        self.committed.get(behind.checked_sub(1)?)
     }
 
     /// Compares `history`, committed after `after` and up to `upto`, with the sequence, and lengthens the
@@ -124,23 +201,17 @@ impl Ghost {
         if done > self.last() {
             return Err(format!("its history begins at {done}, which was never committed"));
         }
-        for (zxid, payload) in history.between(done, upto) {
-            let expected = self
-                .committed
-                .range((std::ops::Bound::Excluded(done), std::ops::Bound::Unbounded))
-                .next()
-                .map(|(zxid, payload)| (*zxid, payload));
-            match expected {
-                Some(expected) if expected == (zxid, payload) => {}
-                Some((expected, _)) if expected == zxid => {
+        let known = self.committed.partition_point(|(zxid, _)| *zxid <= done);
+        for (index, (zxid, payload)) in (known..).zip(history.between(done, upto)) {
+            match self.committed.get(index) {
+                Some((expected, known)) if (*expected, known) == (zxid, payload) => {}
+                Some((expected, _)) if *expected == zxid => {
                     return Err(format!("it has another transaction at {zxid} than was committed there"));
                 }
                 Some((expected, _)) => {
                     return Err(format!("after {done} it has {zxid}, but {expected} was committed next"));
                 }
-                None => {
-                    self.committed.insert(zxid, payload.clone());
-                }
+                None => self.committed.push((zxid, payload.clone())),
             }
             done = zxid;
         }

@@ -34,6 +34,13 @@ impl History {
         }
     }
 
+    /// Drops the snapshots that `recovered` does not have, which is this history.
+    pub(crate) fn keep_snapshots(&mut self, recovered: &Recovered) {
+        let base = recovered.snapshot.unwrap_or(Zxid::ZERO);
+        self.snapshots.retain(|zxid| *zxid <= base);
+        self.snapshots.extend(recovered.snapshot);
+    }
+
     /// The position of the last entry.
     pub(crate) fn tip(&self) -> Zxid {
         self.entries.last_key_value().map_or(self.start, |(zxid, _)| *zxid)
@@ -91,10 +98,11 @@ impl History {
 
     /// Whether `recovered` is this history after any number of the steps of `batch`, entries counted one by one.
     pub(crate) fn matches_within(&self, batch: &WriteBatch, recovered: &Recovered) -> bool {
-        let mut state = self.clone();
-        if state.matches(recovered) {
+        // So it is nearly always, and a history is long.
+        if self.matches(recovered) {
             return true;
         }
+        let mut state = self.clone();
         for op in &batch.ops {
             if let LogOp::Append(entries) = op {
                 for entry in entries {

@@ -4,12 +4,15 @@ mod cluster;
 mod history;
 mod invariant;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::types::{ServerId, Time};
 
-pub(crate) use cluster::{Cluster, Seen};
-use invariant::Invariant;
+pub(crate) use cluster::{Cluster, Ghost, Kind, Seen};
+pub(crate) use invariant::Invariant;
+#[cfg(test)]
+pub(crate) use invariant::all as invariants;
 
 use super::Failure;
 
@@ -18,11 +21,14 @@ use super::Failure;
 #[derive(Clone)]
 pub(crate) struct Checker {
     state: Arc<Mutex<State>>,
+    failed: Arc<AtomicBool>,
 }
 
 struct State {
     cluster: Cluster,
     invariants: Vec<Box<dyn Invariant>>,
+    /// For each kind of things, in the order of the kinds, the places of those who heed it.
+    heeding: Vec<Vec<usize>>,
     failure: Option<Failure>,
     checks: u64,
 }
@@ -33,46 +39,54 @@ impl Checker {
         for (server, voting) in members {
             cluster.servers.entry(server).or_default().voting = voting;
         }
-        let state = State { cluster, invariants: invariant::all(), failure: None, checks: 0 };
-        Self { state: Arc::new(Mutex::new(state)) }
+        let invariants = invariant::all();
+        let heeding = Kind::ALL.map(|kind| {
+            let heeding = invariants.iter().enumerate().filter(|(_, invariant)| invariant.heeds(kind));
+            heeding.map(|(place, _)| place).collect()
+        });
+        let state = State { cluster, invariants, heeding: heeding.into(), failure: None, checks: 0 };
+        Self { state: Arc::new(Mutex::new(state)), failed: Arc::default() }
+    }
+
+    /// Watches over one more invariant.
+    #[cfg(test)]
+    pub(crate) fn plant(&self, invariant: Box<dyn Invariant>) {
+        let mut state = self.lock();
+        let place = state.invariants.len();
+        for (kind, heeding) in Kind::ALL.into_iter().zip(&mut state.heeding) {
+            if invariant.heeds(kind) {
+                heeding.push(place);
+            }
+        }
+        state.invariants.push(invariant);
     }
 
     /// Something was seen at a server.
     pub(crate) fn see(&self, at: Time, server: ServerId, seen: &Seen<'_>) {
         let mut state = self.lock();
-        let State { cluster, invariants, failure, checks } = &mut *state;
+        let State { cluster, invariants, heeding, failure, checks } = &mut *state;
         if failure.is_some() {
             return;
         }
         *checks += 1;
-        let violated = |invariant: &dyn Invariant, what: String| Failure::Violated {
-            at,
-            invariant: invariant.name(),
-            what: format!("S{server}: {what}"),
-        };
-        for invariant in invariants.iter_mut() {
-            if let Err(what) = invariant.before(server, seen, cluster) {
-                *failure = Some(violated(&**invariant, what));
-                return;
-            }
-        }
-        cluster.update(server, seen);
-        for invariant in invariants.iter_mut() {
-            if let Err(what) = invariant.after(server, seen, cluster) {
-                *failure = Some(violated(&**invariant, what));
-                return;
-            }
+        let heeding = heeding.get(seen.kind() as usize).map_or(&[][..], Vec::as_slice);
+        let judged = judge(cluster, invariants, heeding, server, seen);
+        if let Err((invariant, what)) = judged {
+            *failure = Some(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
+            self.failed.store(true, Ordering::Relaxed);
         }
     }
 
     /// Says that something is wrong which no invariant over servers sees.
     pub(crate) fn fail(&self, failure: Failure) {
         self.lock().failure.get_or_insert(failure);
+        self.failed.store(true, Ordering::Relaxed);
     }
 
     /// What went wrong first.
     pub(crate) fn failure(&self) -> Option<Failure> {
-        self.lock().failure.clone()
+        // Asked after every step.
+        if self.failed.load(Ordering::Relaxed) { self.lock().failure.clone() } else { None }
     }
 
     /// How many things were checked.
@@ -88,6 +102,25 @@ impl Checker {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn judge(
+    cluster: &mut Cluster,
+    invariants: &mut [Box<dyn Invariant>],
+    heeding: &[usize],
+    server: ServerId,
+    seen: &Seen<'_>,
+) -> Result<(), (&'static str, String)> {
+    for place in heeding {
+        let Some(invariant) = invariants.get_mut(*place) else { continue };
+        invariant.before(server, seen, cluster).map_err(|what| (invariant.name(), what))?;
+    }
+    cluster.update(server, seen);
+    for place in heeding {
+        let Some(invariant) = invariants.get_mut(*place) else { continue };
+        invariant.after(server, seen, cluster).map_err(|what| (invariant.name(), what))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 use bytes::Bytes;
 
-use crate::peer::{Role, Status};
+use crate::election::{Notification, ServerState, Vote};
+use crate::peer::{Message, Role, Status};
 use crate::types::{Epoch, LogEntry, LogOp, Recovered, Standing, WriteBatch, Zxid};
+use crate::zab::{self, AckEpoch, Body, LinkId, Promise};
 
 use super::*;
 
@@ -49,23 +51,19 @@ impl Script {
         self.sees(server, &Seen::Written);
     }
 
+    fn says(&self, server: ServerId, to: ServerId, body: Body) {
+        let link = LinkId { life: 1, number: 1 };
+        let message = Message::Zab(zab::Message { link, sequence: 1, body });
+        self.sees(server, &Seen::Says { to, message: &message });
+    }
+
     fn reports(&self, server: ServerId, role: Role, epoch: u32, committed: Zxid, digest: u64) {
-        let status = Status {
-            server,
-            role,
-            serving: true,
-            leader: None,
-            epoch: Epoch::new(epoch),
-            logged: committed,
-            committed,
-            applied: committed,
-            digest,
-            znodes: 0,
-            sessions: 0,
-            clients: 0,
-            watches: 0,
-            learners: Vec::new(),
-        };
+        let status = status(server, role, epoch, committed, digest);
+        self.sees(server, &Seen::Status(&status));
+    }
+
+    fn reports_applied(&self, server: ServerId, committed: Zxid, applied: Zxid) {
+        let status = Status { applied, ..status(server, Role::Following, 1, committed, 7) };
         self.sees(server, &Seen::Status(&status));
     }
 
@@ -81,6 +79,34 @@ impl Script {
             other => panic!("{expected} was not found violated, but {other:?}"),
         }
     }
+}
+
+fn status(server: ServerId, role: Role, epoch: u32, committed: Zxid, digest: u64) -> Status {
+    Status {
+        server,
+        role,
+        serving: true,
+        leader: None,
+        epoch: Epoch::new(epoch),
+        logged: committed,
+        committed,
+        applied: committed,
+        digest,
+        znodes: 0,
+        sessions: 0,
+        clients: 0,
+        watches: 0,
+        learners: Vec::new(),
+    }
+}
+
+fn promise(epoch: u32, current: u32) -> Body {
+    Body::AckEpoch(AckEpoch {
+        epoch: Epoch::new(epoch),
+        promise: Promise::Given,
+        current: Epoch::new(current),
+        tip: zxid(1, 1),
+    })
 }
 
 fn zxid(epoch: u32, counter: u32) -> Zxid {
@@ -142,13 +168,143 @@ fn a_committed_entry_that_is_cut_off_is_found() {
 }
 
 #[test]
-fn two_commits_at_one_place_are_found() {
+fn a_leader_that_proposes_without_what_was_committed_before_is_found() {
     let script = committed();
-    script.persists(C, &epochs(1));
     script.persists(C, &epochs(2));
     script.persists(C, &[LogOp::Append(vec![entry(2, 1)])]);
-    script.reports(C, Role::Following, 2, zxid(2, 1), 7);
+    script.expect_violation("PrimaryIntegrity");
+}
+
+#[test]
+fn an_old_transaction_that_is_delivered_after_a_new_epoch_began_without_it_is_found() {
+    let script = committed();
+    for server in [A, B] {
+        script.persists(server, &[LogOp::Append(vec![entry(1, 2)])]);
+    }
+    script.persists(C, &epochs(1));
+    script.persists(C, &[LogOp::Append(vec![entry(1, 1)])]);
+    script.persists(C, &epochs(2));
+    script.persists(C, &[LogOp::Append(vec![entry(2, 1)])]);
+    script.expect_sound();
+    script.reports(A, Role::Leading, 1, zxid(1, 2), 7);
+    script.expect_violation("PrimaryIntegrity");
+}
+
+#[test]
+fn a_server_that_applies_more_than_it_knows_to_be_committed_is_found() {
+    let script = committed();
+    script.persists(C, &epochs(1));
+    script.persists(C, &[LogOp::Append(vec![entry(1, 1)])]);
+    script.reports_applied(C, zxid(1, 1), zxid(1, 2));
     script.expect_violation("Agreement");
+}
+
+#[test]
+fn a_transaction_that_its_leader_never_proposed_is_found() {
+    let script = committed();
+    script.writes(B, &[LogOp::Append(vec![entry(1, 2)])]);
+    script.expect_violation("Integrity");
+}
+
+#[test]
+fn a_vote_for_a_history_that_is_not_durable_is_found() {
+    let script = committed();
+    let tell = |zxid| {
+        let vote = Vote { epoch: Epoch::new(1), zxid, sid: A };
+        let told = Notification {
+            state: ServerState::Looking,
+            round: 1,
+            vote: Some(vote),
+            candidate: Some(vote),
+            hears_you: true,
+            connected: true,
+            ask: false,
+        };
+        script.sees(A, &Seen::Says { to: B, message: &Message::Election(told) });
+    };
+    tell(zxid(1, 1));
+    script.expect_sound();
+    script.writes(A, &[LogOp::Append(vec![entry(1, 2)])]);
+    tell(zxid(1, 2));
+    script.expect_violation("VoteHonesty");
+}
+
+#[test]
+fn a_promise_that_boasts_of_a_newer_history_is_found() {
+    let script = committed();
+    script.persists(B, &[LogOp::AcceptedEpoch(Epoch::new(2))]);
+    script.says(B, C, promise(2, 2));
+    script.expect_violation("VoteHonesty");
+}
+
+#[test]
+fn an_acknowledgement_of_what_is_not_durable_is_found() {
+    for (body, expected) in [
+        (Body::Ack { zxid: zxid(1, 2) }, "AckDurable"),
+        (Body::AckNewLeader { epoch: Epoch::new(2) }, "AckDurable"),
+        (promise(2, 1), "AckDurable"),
+        (Body::LeaderInfo { epoch: Epoch::new(2), bid: 7 }, "AckDurable"),
+    ] {
+        let script = committed();
+        script.says(B, A, Body::Ack { zxid: zxid(1, 1) });
+        script.expect_sound();
+        // Asked for, but not confirmed.
+        let ops = [LogOp::AcceptedEpoch(Epoch::new(2)), LogOp::CurrentEpoch(Epoch::new(2))];
+        script.writes(B, &ops);
+        script.says(B, A, body);
+        script.expect_violation(expected);
+    }
+}
+
+#[test]
+fn a_promise_to_two_leaders_of_one_epoch_is_found_even_across_a_restart() {
+    let script = committed();
+    script.persists(B, &[LogOp::AcceptedEpoch(Epoch::new(2))]);
+    script.says(B, A, promise(2, 1));
+    script.says(B, A, promise(2, 1));
+    script.expect_sound();
+    script.sees(B, &Seen::Down);
+    script.says(B, C, promise(2, 1));
+    script.expect_violation("PromiseOnce");
+}
+
+#[test]
+fn an_epoch_that_is_made_current_before_its_history_is_there_is_found() {
+    let script = committed();
+    script.persists(A, &epochs(2));
+    script.persists(C, &epochs(1));
+    script.persists(C, &[LogOp::AcceptedEpoch(Epoch::new(2))]);
+    script.expect_sound();
+    let ops = [LogOp::CurrentEpoch(Epoch::new(2)), LogOp::Append(vec![entry(1, 1)])];
+    script.writes(C, &ops);
+    script.expect_violation("HistoryBeforeEpoch");
+}
+
+#[test]
+fn an_epoch_may_be_made_current_behind_its_history_in_one_batch() {
+    let script = committed();
+    script.persists(A, &epochs(2));
+    script.persists(C, &epochs(1));
+    script.persists(
+        C,
+        &[
+            LogOp::AcceptedEpoch(Epoch::new(2)),
+            LogOp::Append(vec![entry(1, 1)]),
+            LogOp::CurrentEpoch(Epoch::new(2)),
+        ],
+    );
+    script.expect_sound();
+}
+
+#[test]
+fn a_commit_that_is_told_before_a_majority_has_it_is_found() {
+    let script = committed();
+    script.says(A, C, Body::Commit { zxid: zxid(1, 1) });
+    script.persists(A, &[LogOp::Append(vec![entry(1, 2)])]);
+    script.writes(B, &[LogOp::Append(vec![entry(1, 2)])]);
+    script.expect_sound();
+    script.says(A, C, Body::Propose { entries: vec![], committed: zxid(1, 2) });
+    script.expect_violation("CommitLegal");
 }
 
 #[test]
@@ -186,6 +342,7 @@ fn a_storage_that_forgets_what_it_confirmed_is_found() {
 #[test]
 fn a_storage_may_forget_what_it_never_confirmed() {
     let script = committed();
+    script.writes(A, &[LogOp::Append(vec![entry(1, 2)])]);
     script.writes(B, &[LogOp::Append(vec![entry(1, 2)])]);
     script.sees(B, &Seen::Down);
     script.recovers(B, 1, &[entry(1, 1)]);

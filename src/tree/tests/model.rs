@@ -46,6 +46,8 @@ impl Model {
                 WallTime::default(),
             );
         }
+        // As ZooKeeper shows it.
+        model.nodes.entry("/zookeeper/config".into()).and_modify(|node| node.stat.aversion = -1);
         model
     }
 

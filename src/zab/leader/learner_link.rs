@@ -9,6 +9,7 @@ use super::super::link::Link;
 use super::super::message::{Body, Join};
 
 /// What a leader knows of one learner: the link to it, how far it is, what is under way to it.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct LearnerLink {
     pub(super) link: Link,
@@ -47,6 +48,7 @@ pub(super) struct LearnerLink {
 }
 
 /// How far a learner is.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) enum Phase {
     /// It presented itself.
@@ -67,6 +69,7 @@ pub(super) enum Phase {
 }
 
 /// A snapshot on its way to a learner.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Transfer {
     pub(super) zxid: Zxid,
@@ -150,5 +153,16 @@ impl LearnerLink {
     /// When the oldest batch that was not acknowledged was sent.
     pub(super) fn oldest(&self) -> Option<Time> {
         self.flight.front().map(|(_, _, sent)| *sent)
+    }
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl LearnerLink {
+    /// Every instant that it knows of.
+    pub(super) fn each_time(&mut self, mut change: impl FnMut(&mut Time)) {
+        change(&mut self.heard);
+        change(&mut self.progress);
+        self.flight.iter_mut().for_each(|(_, _, sent)| change(sent));
+        self.link.each_time(change);
     }
 }

@@ -19,6 +19,7 @@ use super::output::{Confirmation, LearnerProgress, Note, ProposeError, StandDown
 use self::learner_link::{LearnerLink, Phase};
 
 /// A leader, or one that bids for it.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Leader {
     stage: Stage,
@@ -43,7 +44,7 @@ pub(super) struct Leader {
 }
 
 /// How far the leader is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Stage {
     /// It waits for a quorum to join.
     Discovering,
@@ -263,6 +264,17 @@ impl Leader {
     /// Whether `server` is this one and its own word counts already, or a learner of whom `is` holds.
     fn holds(&self, core: &Core, own: bool, server: ServerId, is: impl Fn(&LearnerLink) -> bool) -> bool {
         if server == core.config.server { own } else { self.learners.get(&server).is_some_and(is) }
+    }
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl Leader {
+    /// Every instant that it knows of.
+    pub(super) fn each_time(&mut self, mut change: impl FnMut(&mut Time)) {
+        change(&mut self.progress);
+        change(&mut self.next_tick);
+        self.live.values_mut().for_each(&mut change);
+        self.learners.values_mut().for_each(|learner| learner.each_time(&mut change));
     }
 }
 

@@ -17,6 +17,7 @@ use super::message::{AckEpoch, Body, Message, Promise};
 use super::output::{Note, Output, StandDown, Ticket};
 
 /// A server that follows or observes a leader, or tries to.
+#[cfg_attr(any(test, feature = "sim"), derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Learner {
     leader: ServerId,
@@ -52,7 +53,7 @@ pub(super) struct Learner {
 }
 
 /// How far the learner is with its link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Phase {
     /// It wants to join, and has no link or an unanswered one.
     Joining,
@@ -302,6 +303,17 @@ impl Learner {
     /// When the link is given up because something that was sent on it did not arrive.
     fn overdue(&self, core: &Core) -> Option<Time> {
         self.link.as_ref().and_then(|link| link.deadline(core.config.sync_timeout / 2))
+    }
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl Learner {
+    /// Every instant that it knows of.
+    pub(super) fn each_time(&mut self, mut change: impl FnMut(&mut Time)) {
+        [&mut self.heard, &mut self.joining_since, &mut self.retry_at].into_iter().for_each(&mut change);
+        if let Some(link) = &mut self.link {
+            link.each_time(change);
+        }
     }
 }
 

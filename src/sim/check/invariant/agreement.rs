@@ -1,6 +1,6 @@
 use crate::types::{LogOp, ServerId, Zxid};
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// What any two servers know to be committed is, as far as both know it, the same sequence; and no server ever drops
 /// an entry that was committed. (ZAB paper: agreement and total order; PrefixConsistency.)
@@ -11,14 +11,18 @@ impl Invariant for Agreement {
         "Agreement"
     }
 
+    fn heeds(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Writing | Kind::Status | Kind::Shown)
+    }
+
     fn before(&mut self, server: ServerId, seen: &Seen<'_>, cluster: &Cluster) -> Result<(), String> {
         let (Seen::Writing(batch), Some(view)) = (seen, cluster.servers.get(&server)) else {
             return Ok(());
         };
         for op in &batch.ops {
             let (LogOp::TruncateAfter(to) | LogOp::ResetTo(to)) = op else { continue };
-            let dropped = cluster.ghost.committed.range(..=view.asked.tip()).next_back();
-            let Some((committed, payload)) = dropped.filter(|(zxid, _)| *zxid > to) else { continue };
+            let dropped = cluster.ghost.last_up_to(view.asked.tip());
+            let Some((committed, payload)) = dropped.filter(|(zxid, _)| zxid > to) else { continue };
             // Only if it is the committed one that stands there.
             if view.asked.entries.get(committed) == Some(payload) {
                 return Err(format!("{op:?} drops {committed}, which is committed"));

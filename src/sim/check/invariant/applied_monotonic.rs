@@ -1,6 +1,6 @@
 use crate::types::ServerId;
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// While a server lives, what it has committed and applied never goes back. (ZooKeeper: `lastProcessedZxid`;
 /// ZOOKEEPER-3127.)
@@ -9,6 +9,10 @@ pub(super) struct AppliedMonotonic;
 impl Invariant for AppliedMonotonic {
     fn name(&self) -> &'static str {
         "AppliedMonotonic"
+    }
+
+    fn heeds(&self, kind: Kind) -> bool {
+        kind == Kind::Status
     }
 
     fn before(&mut self, server: ServerId, seen: &Seen<'_>, cluster: &Cluster) -> Result<(), String> {

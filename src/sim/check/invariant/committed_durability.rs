@@ -1,6 +1,6 @@
 use crate::types::{ServerId, Zxid};
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// Whatever any server knows to be committed is durable on a majority, those whose disks were damaged meanwhile
 /// counted in. (ZAB paper, phase 3, step 2.)
@@ -14,18 +14,17 @@ impl Invariant for CommittedDurability {
         "CommittedDurability"
     }
 
-    fn after(&mut self, _: ServerId, seen: &Seen<'_>, cluster: &mut Cluster) -> Result<(), String> {
+    fn heeds(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Writing | Kind::Status | Kind::Shown)
+    }
+
+    fn after(&mut self, _: ServerId, _: &Seen<'_>, cluster: &mut Cluster) -> Result<(), String> {
         let last = cluster.ghost.last();
-        if last <= self.checked || !matches!(seen, Seen::Status(_) | Seen::Writing(_) | Seen::Shown(_)) {
+        if last <= self.checked {
             return Ok(());
         }
         self.checked = last;
-        let holders = cluster
-            .servers
-            .values()
-            .filter(|view| view.voting && (view.damaged || view.durable.covers(last)))
-            .count();
-        let voters = cluster.voters();
+        let (holders, voters) = (cluster.holders(last), cluster.voters());
         if holders * 2 > voters {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 use crate::types::{LogOp, ServerId};
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// A server's accepted and current epochs never go back, across restarts too, and the current one is at most
 /// the accepted one. (ZAB paper, phase 1; ZOOKEEPER-335, ZOOKEEPER-1154.)
@@ -9,6 +9,10 @@ pub(super) struct EpochDurable;
 impl Invariant for EpochDurable {
     fn name(&self) -> &'static str {
         "EpochDurable"
+    }
+
+    fn heeds(&self, kind: Kind) -> bool {
+        kind == Kind::Writing
     }
 
     fn before(&mut self, server: ServerId, seen: &Seen<'_>, cluster: &Cluster) -> Result<(), String> {

@@ -1,6 +1,6 @@
 use crate::types::{LogOp, ServerId};
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// In every history the zxids of an epoch count 1, 2, 3 … without a gap, and epochs do not interleave. (ZAB
 /// paper: local and global primary order.)
@@ -9,6 +9,10 @@ pub(super) struct HistoryOrder;
 impl Invariant for HistoryOrder {
     fn name(&self) -> &'static str {
         "PrimaryOrder"
+    }
+
+    fn heeds(&self, kind: Kind) -> bool {
+        kind == Kind::Writing
     }
 
     fn before(&mut self, server: ServerId, seen: &Seen<'_>, cluster: &Cluster) -> Result<(), String> {

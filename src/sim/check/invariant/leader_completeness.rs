@@ -1,7 +1,7 @@
 use crate::peer::Role;
-use crate::types::ServerId;
+use crate::types::{ServerId, Zxid};
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// An established leader has logged everything that was committed in earlier epochs. (ZAB paper: primary
 /// integrity; Raft's leader completeness.)
@@ -12,15 +12,19 @@ impl Invariant for LeaderCompleteness {
         "LeaderCompleteness"
     }
 
+    fn heeds(&self, kind: Kind) -> bool {
+        kind == Kind::Status
+    }
+
     fn after(&mut self, server: ServerId, seen: &Seen<'_>, cluster: &mut Cluster) -> Result<(), String> {
         let Seen::Status(status) = seen else { return Ok(()) };
         if status.role != Role::Leading || !status.serving {
             return Ok(());
         }
         let Some(view) = cluster.servers.get(&server) else { return Ok(()) };
-        let earlier = cluster.ghost.committed.keys().rfind(|zxid| zxid.epoch() < status.epoch);
+        let earlier = cluster.ghost.last_up_to(Zxid::new(status.epoch, 0));
         match earlier {
-            Some(zxid) if !view.asked.covers(*zxid) => {
+            Some((zxid, _)) if !view.asked.covers(*zxid) => {
                 Err(format!("leads epoch {} without {zxid}, which is committed", status.epoch))
             }
             _ => Ok(()),

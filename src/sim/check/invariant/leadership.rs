@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use crate::peer::Role;
 use crate::types::{Epoch, ServerId};
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// An epoch has one established leader, for ever. (TLA+ specification of ZAB: Leadership1 and Leadership2.)
 #[derive(Default)]
@@ -14,6 +14,10 @@ pub(super) struct Leadership {
 impl Invariant for Leadership {
     fn name(&self) -> &'static str {
         "Leadership"
+    }
+
+    fn heeds(&self, kind: Kind) -> bool {
+        kind == Kind::Status
     }
 
     fn after(&mut self, server: ServerId, seen: &Seen<'_>, _: &mut Cluster) -> Result<(), String> {

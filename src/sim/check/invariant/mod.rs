@@ -1,25 +1,35 @@
 //! The invariants, one file each. Names follow the published TLA+ specifications of ZAB and of ZooKeeper
 //! where there is one, so that results compare.
 
+mod ack_durable;
 mod agreement;
 mod applied_monotonic;
+mod commit_legal;
 mod committed_durability;
 mod epoch_durable;
+mod history_before_epoch;
 mod history_order;
 mod integrity;
 mod leader_completeness;
 mod leadership;
+mod primary_integrity;
+mod promise_once;
 mod recovery_honest;
 mod replica_equality;
+mod vote_honesty;
 
 use crate::types::ServerId;
 
+use super::cluster::Kind;
 use super::{Cluster, Seen};
 
 /// Something that must hold after everything that is seen. It is asked incrementally: only about what was seen.
 pub(crate) trait Invariant: Send {
     /// Its name in the literature, or ours.
     fn name(&self) -> &'static str;
+
+    /// What kinds of things it is to be asked about.
+    fn heeds(&self, kind: Kind) -> bool;
 
     /// Judges what was seen against what was known before.
     fn before(&mut self, _server: ServerId, _seen: &Seen<'_>, _cluster: &Cluster) -> Result<(), String> {
@@ -38,12 +48,18 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(recovery_honest::RecoveryHonest),
         Box::new(epoch_durable::EpochDurable),
         Box::new(history_order::HistoryOrder),
-        Box::new(integrity::Integrity),
+        Box::new(integrity::Integrity::default()),
         Box::new(agreement::Agreement),
         Box::new(committed_durability::CommittedDurability::default()),
         Box::new(leadership::Leadership::default()),
         Box::new(leader_completeness::LeaderCompleteness),
         Box::new(applied_monotonic::AppliedMonotonic),
         Box::new(replica_equality::ReplicaEquality::default()),
+        Box::new(vote_honesty::VoteHonesty),
+        Box::new(ack_durable::AckDurable),
+        Box::new(promise_once::PromiseOnce::default()),
+        Box::new(history_before_epoch::HistoryBeforeEpoch::default()),
+        Box::new(primary_integrity::PrimaryIntegrity::default()),
+        Box::new(commit_legal::CommitLegal::default()),
     ]
 }

@@ -1,6 +1,6 @@
 use crate::types::{ServerId, Standing, WriteBatch};
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// What a storage recovers is what it confirmed, and of what it was asked for last any number of steps in order;
 /// otherwise it says that it is suspect. (Contract of `Storage`; what ZooKeeper calls the fidelity of a
@@ -10,6 +10,10 @@ pub(super) struct RecoveryHonest;
 impl Invariant for RecoveryHonest {
     fn name(&self) -> &'static str {
         "RecoveryHonest"
+    }
+
+    fn heeds(&self, kind: Kind) -> bool {
+        kind == Kind::Recovered
     }
 
     fn before(&mut self, server: ServerId, seen: &Seen<'_>, cluster: &Cluster) -> Result<(), String> {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::types::{ServerId, Zxid};
 
-use super::{Cluster, Invariant, Seen};
+use super::{Cluster, Invariant, Kind, Seen};
 
 /// All servers have the same state at the same position. (ZOOKEEPER-3512; the digest that every replica keeps.)
 #[derive(Default)]
@@ -13,6 +13,10 @@ pub(super) struct ReplicaEquality {
 impl Invariant for ReplicaEquality {
     fn name(&self) -> &'static str {
         "ReplicaEquality"
+    }
+
+    fn heeds(&self, kind: Kind) -> bool {
+        kind == Kind::Status
     }
 
     fn after(&mut self, server: ServerId, seen: &Seen<'_>, _: &mut Cluster) -> Result<(), String> {

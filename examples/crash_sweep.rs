@@ -1,0 +1,48 @@
+//! Lets the life of a quorum fail at every one of its operations: `cargo run --release --features sim --example crash_sweep`.
+//!
+//! Crash before, after and in the middle of, an error at, and a full disk at every operation of every disk; loss, repetition,
+//! crash before and after every frame between servers. `--stride N` runs every N-th point only, `--seed S` another world.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use quorate::sim::{Sweep, life_of_a_quorum};
+
+fn main() -> ExitCode {
+    let mut sweep = Sweep::default();
+    let mut args = std::env::args().skip(1);
+    while let Some(flag) = args.next() {
+        let value = args.next().and_then(|value| value.parse::<u64>().ok());
+        match (flag.as_str(), value) {
+            ("--stride", Some(stride)) => sweep.stride = usize::try_from(stride).unwrap_or(1),
+            ("--seed", Some(seed)) => sweep.seed = seed,
+            _ => {
+                eprintln!("{flag} is no flag of this program, or lacks its number");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    #[expect(clippy::disallowed_methods, reason = "how long the program runs is measured by the wall")]
+    let started = Instant::now();
+    let report = match sweep.run(life_of_a_quorum) {
+        Ok(report) => report,
+        Err(failure) => {
+            eprintln!("without a fault: {failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for (point, failure) in &report.failures {
+        println!("{point}: {failure}");
+    }
+    println!(
+        "seed {}: {} operations of disks and {} frames; {} points swept, {} reached, in {:.1} s; {} failed",
+        sweep.seed,
+        report.disk_operations,
+        report.frames,
+        report.points,
+        report.reached,
+        started.elapsed().as_secs_f64(),
+        report.failures.len(),
+    );
+    if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

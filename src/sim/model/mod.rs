@@ -1,0 +1,42 @@
+//! Model checking: every behaviour of the production machines within stated bounds, not a sample of them.
+//!
+//! [`ElectionBounds`] and [`ZabBounds`] say how many servers, faults, deadlines and so on there may be, and
+//! [`check`](ZabBounds::check) goes through every state that servers and network can then come to, nearest first. The servers are
+//! the production [`Election`](crate::election::Election) and [`Zab`](crate::zab::Zab): nothing of them is modelled. What is, is
+//! the world around: time is a deadline that may come at any moment, a disk is what is on it and what is on its way, a
+//! network is what is under way.
+//!
+//! Two things make the spaces small enough. A machine is moved back to one fixed instant after each step, so that states which
+//! differ in nothing but the time are one. And every different state of one server is kept once and has a number, so
+//! that a state of the world is a few numbers, and each step of a machine is taken once and then looked up.
+//!
+//! From every state the search also goes on as a calm world would, without faults, and demands that this comes to what it
+//! should: one leader, one history. That is how a state from which nothing leads out is found.
+//!
+//! ```
+//! use quorate::sim::model::ZabBounds;
+//!
+//! let report = ZabBounds { proposals: 1, ..ZabBounds::new(3) }.check();
+//! assert!(report.complete && report.violation.is_none());
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `search`, `intern` | the search; numbers for states of single servers |
+//! | `election`, `voter` | elections: bounds and properties; one server |
+//! | `zab_bounds`, `zab`, `replica`, `ghost` | ZAB: bounds and properties; one server and its disk; what nobody knows |
+
+mod election;
+mod ghost;
+mod intern;
+mod replica;
+mod search;
+mod voter;
+mod zab;
+mod zab_bounds;
+
+pub use election::ElectionBounds;
+pub use replica::ZabFlaw;
+pub use search::{ModelReport, ModelViolation};
+pub use voter::ElectionFlaw;
+pub use zab_bounds::ZabBounds;

@@ -1,0 +1,296 @@
+use bytes::Bytes;
+
+use crate::codec;
+use crate::peer::{ClientRequest, Connect, Connected, Role};
+use crate::types::{
+    Acl, CreateMode, Epoch, ErrorCode, Found, Lifetime, LogEntry, LogOp, Password, Read, Recovered, Standing,
+    Stat, Transaction, Txn, WallTime, WatchEventKind, WriteBatch,
+};
+
+use super::*;
+
+const A: ServerId = ServerId::new(1);
+const CLIENT: ClientId = ClientId::new(1);
+
+/// One server with one client, that does what the test says. 1.1 is the client's session, 1.2 the node `/a`.
+struct Script {
+    oracle: Oracle,
+    checker: Checker,
+}
+
+impl Script {
+    fn new() -> Self {
+        let checker = Checker::new([(A, true)]);
+        let oracle = Oracle::new(&Limits { requests_per_client: 2, ..Limits::default() }, Coverage::new());
+        let script = Self { oracle, checker };
+        let recovered = Recovered {
+            accepted_epoch: Epoch::ZERO,
+            current_epoch: Epoch::ZERO,
+            snapshot: None,
+            log_start: Zxid::ZERO,
+            log: Vec::new(),
+            standing: Standing::Whole,
+        };
+        script.sees(&Seen::Recovered(&recovered));
+        let epoch = Epoch::new(1);
+        script.persists(vec![LogOp::AcceptedEpoch(epoch), LogOp::CurrentEpoch(epoch)]);
+        let session = Txn::CreateSession { timeout_millis: 1_000, password: Password::new([0; 16]) };
+        script.commits(1, session);
+        let (timeout_millis, last_seen, identities) = (1_000, Zxid::ZERO, Vec::new());
+        let connect = Connect { client: CLIENT, resume: None, timeout_millis, last_seen, identities };
+        script.oracle.input(A, &Input::Connect(connect));
+        let password = Password::new([0; 16]);
+        let session = session_of(1);
+        let connected = Connected { client: CLIENT, session, password, timeout_millis, resumed: false };
+        script.output(&Output::Connected(connected));
+        script.commits(2, create("/a"));
+        script.expect_sound();
+        script
+    }
+
+    fn sees(&self, seen: &Seen<'_>) {
+        self.checker.see(Time::ZERO, A, seen);
+    }
+
+    fn persists(&self, ops: Vec<LogOp>) {
+        self.sees(&Seen::Writing(&WriteBatch { ops }));
+        self.sees(&Seen::Written);
+    }
+
+    fn commits(&self, counter: u32, txn: Txn) {
+        let transaction = Transaction {
+            session: session_of(1),
+            time: WallTime::from_millis(5),
+            origin: None,
+            request: None,
+            witness: None,
+            txn,
+        };
+        let payload = codec::encode(&transaction).unwrap();
+        self.persists(vec![LogOp::Append(vec![LogEntry { zxid: at(counter), payload }])]);
+        self.sees(&Seen::Status(&status(counter, 0)));
+    }
+
+    fn turns(&self, counter: u32, znodes: u64) {
+        self.oracle.applied(Time::ZERO, &status(counter, znodes), &self.checker);
+    }
+
+    fn asks(&self, tag: u64, request: Request) {
+        let request = ClientRequest { client: CLIENT, tag, request };
+        self.oracle.input(A, &Input::Request(request));
+    }
+
+    fn reads(&self, tag: u64, path: &str, watch: bool) {
+        let read = Read::Get { path: path.into() };
+        self.asks(tag, Request::Read { read, level: ReadLevel::Session, watch });
+    }
+
+    fn writes(&self, tag: u64, path: &str) {
+        let (path, acl, mode) = (path.into(), Acl::open(), CreateMode::PERSISTENT);
+        let write = Write::Create { path, data: None, acl, mode };
+        self.asks(tag, Request::Write { write, number: None });
+    }
+
+    fn replies(&self, tag: u64, counter: u32, result: Result<Answer, ErrorCode>) {
+        let result = result.map_err(Into::into);
+        self.output(&Output::Reply(Reply { client: CLIENT, tag, zxid: at(counter), result }));
+    }
+
+    fn tells(&self, counter: u32, kind: WatchEventKind, path: &str) {
+        let event = WatchEvent { zxid: at(counter), kind, path: path.parse().unwrap() };
+        self.output(&Output::Watch { client: CLIENT, event });
+    }
+
+    fn output(&self, output: &Output) {
+        self.oracle.output(Time::ZERO, A, output, &self.checker);
+    }
+
+    #[track_caller]
+    fn expect_sound(&self) {
+        assert_eq!(self.checker.failure(), None);
+    }
+
+    #[track_caller]
+    fn expect_violation(&self, expected: &str) {
+        match self.checker.failure() {
+            Some(Failure::Violated { invariant, .. }) => assert_eq!(invariant, expected),
+            other => panic!("{expected} was not found violated, but {other:?}"),
+        }
+    }
+}
+
+fn at(counter: u32) -> Zxid {
+    Zxid::new(Epoch::new(1), counter)
+}
+
+fn session_of(counter: u32) -> SessionId {
+    SessionId::from_u64(at(counter).as_u64())
+}
+
+fn create(path: &str) -> Txn {
+    let (data, acl, lifetime) = (None, Acl::open(), Lifetime::Persistent);
+    Txn::Create { path: path.parse().unwrap(), data, acl, lifetime }
+}
+
+fn set(path: &str, version: i32) -> Txn {
+    Txn::SetData { path: path.parse().unwrap(), data: Some(Bytes::from_static(b"new")), version }
+}
+
+fn status(counter: u32, znodes: u64) -> Status {
+    Status {
+        server: A,
+        role: Role::Leading,
+        serving: true,
+        leader: Some(A),
+        epoch: Epoch::new(1),
+        logged: at(counter),
+        committed: at(counter),
+        applied: at(counter),
+        digest: counter.into(),
+        znodes,
+        sessions: 1,
+        clients: 1,
+        watches: 0,
+        learners: Vec::new(),
+    }
+}
+
+/// The stat of a node as its creation makes it.
+fn stat(counter: u32) -> Stat {
+    Stat {
+        czxid: at(counter),
+        mzxid: at(counter),
+        pzxid: at(counter),
+        ctime: WallTime::from_millis(5),
+        mtime: WallTime::from_millis(5),
+        version: 0,
+        cversion: 0,
+        aversion: 0,
+        ephemeral_owner: SessionId::NONE,
+        data_length: 0,
+        num_children: 0,
+    }
+}
+
+fn found(stat: Stat) -> Result<Answer, ErrorCode> {
+    Ok(Answer::Found(Found::Data { data: None, stat }))
+}
+
+fn created(path: &str, stat: Stat) -> Result<Answer, ErrorCode> {
+    Ok(Answer::Written(Written::Created { path: path.parse().unwrap(), stat }))
+}
+
+#[test]
+fn replies_that_show_what_was_committed_are_sound() {
+    let script = Script::new();
+    script.reads(1, "/a", false);
+    script.replies(1, 2, found(stat(2)));
+    script.reads(2, "/none", false);
+    script.replies(2, 2, Err(ErrorCode::NoNode));
+    script.writes(3, "/b");
+    script.commits(3, create("/b"));
+    script.replies(3, 3, created("/b", stat(3)));
+    script.turns(3, 6);
+    script.expect_sound();
+}
+
+#[test]
+fn a_read_that_differs_from_the_history_in_one_field_is_found() {
+    let script = Script::new();
+    script.reads(1, "/a", false);
+    script.replies(1, 2, found(Stat { cversion: 1, ..stat(2) }));
+    script.expect_violation("ReadsHistory");
+}
+
+#[test]
+fn a_read_of_a_later_state_than_it_says_is_found() {
+    let script = Script::new();
+    script.commits(3, set("/a", 1));
+    script.reads(1, "/a", false);
+    script.replies(1, 2, found(Stat { mzxid: at(3), version: 1, data_length: 3, ..stat(2) }));
+    script.expect_violation("ReadsHistory");
+}
+
+#[test]
+fn a_read_that_goes_back_is_found() {
+    let script = Script::new();
+    script.commits(3, set("/a", 1));
+    script.reads(1, "/none", false);
+    script.replies(1, 3, Err(ErrorCode::NoNode));
+    script.reads(2, "/a", false);
+    script.replies(2, 2, found(stat(2)));
+    script.expect_violation("ReadOrder");
+}
+
+#[test]
+fn an_acknowledged_write_that_is_not_committed_is_found() {
+    let script = Script::new();
+    script.writes(1, "/b");
+    script.replies(1, 3, created("/b", stat(3)));
+    script.expect_violation("AckedIsCommitted");
+}
+
+#[test]
+fn a_write_that_is_told_to_have_come_to_something_else_is_found() {
+    for (path, answer) in [
+        ("/b", created("/b", Stat { version: 1, ..stat(3) })),
+        ("/c", created("/b", stat(3))),
+        ("/b", Ok(Answer::Written(Written::Deleted))),
+    ] {
+        let script = Script::new();
+        script.writes(1, path);
+        script.commits(3, create("/b"));
+        script.replies(1, 3, answer);
+        script.expect_violation("WritesHistory");
+    }
+}
+
+#[test]
+fn an_answer_out_of_turn_is_found() {
+    let script = Script::new();
+    script.reads(1, "/a", false);
+    script.reads(2, "/a", false);
+    script.replies(2, 2, found(stat(2)));
+    script.expect_violation("ClientOrder");
+}
+
+#[test]
+fn a_watch_that_tells_nothing_or_too_late_is_found() {
+    let script = Script::new();
+    script.reads(1, "/a", true);
+    script.replies(1, 2, found(stat(2)));
+    script.commits(3, set("/a", 1));
+    script.reads(2, "/none", false);
+    script.replies(2, 3, Err(ErrorCode::NoNode));
+    script.expect_violation("WatchBeforeData");
+}
+
+#[test]
+fn a_watch_that_tells_twice_or_without_a_cause_is_found() {
+    let script = Script::new();
+    script.reads(1, "/a", true);
+    script.replies(1, 2, found(stat(2)));
+    script.commits(3, set("/a", 1));
+    script.tells(3, WatchEventKind::DataChanged, "/a");
+    script.expect_sound();
+    script.tells(3, WatchEventKind::DataChanged, "/a");
+    script.expect_violation("WatchHasCause");
+}
+
+#[test]
+fn a_server_with_another_number_of_nodes_is_found() {
+    let script = Script::new();
+    script.turns(2, 4);
+    script.expect_violation("ReplicaEquality");
+}
+
+#[test]
+fn a_queue_beyond_its_bound_is_found() {
+    let script = Script::new();
+    script.turns(2, 5);
+    for tag in 1..=3 {
+        script.reads(tag, "/a", false);
+    }
+    script.turns(2, 5);
+    script.expect_violation("BoundedQueues");
+}

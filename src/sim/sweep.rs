@@ -1,0 +1,243 @@
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::types::ServerId;
+
+use super::disk;
+use super::{Failure, Fault, World, WorldConfig};
+
+/// What happens to every operation of a disk that is swept.
+const DISK_FAULTS: [disk::Fault; 5] = [
+    disk::Fault::CrashBefore,
+    disk::Fault::CrashAfter,
+    disk::Fault::Torn,
+    disk::Fault::Error,
+    disk::Fault::Full,
+];
+
+/// How long a process that ended stays down.
+const DOWN: Duration = Duration::from_millis(50);
+
+/// How long the ensemble may take at the end, in virtual time, to commit a write and become level.
+const LIVELY: Duration = Duration::from_secs(60);
+
+/// Runs one test again and again, each time with one fault at another operation of a disk or of the network: before, in the
+/// middle of, and after every one of them.
+///
+/// The test runs once without a fault, to count its operations. A server that ends is started again 50 ms later, its disk
+/// repaired. At the end all servers must commit one more write and come to one state. All invariants are checked in
+/// every run. The test itself must take errors as they come.
+///
+/// What a server does when it first opens an empty directory is not swept.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The seed of all worlds: they differ in the fault alone.
+    pub seed: u64,
+    /// How the worlds are built.
+    pub config: WorldConfig,
+    /// Only every so many points are run.
+    pub stride: usize,
+}
+
+/// Where something goes wrong, and what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SweepPoint {
+    /// At the operation of a server's disk with this number, from 0.
+    Disk(ServerId, u64, disk::Fault),
+    /// At the frame between servers with this number, from 1.
+    Frame(u64, FrameFault),
+}
+
+/// What happens at a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameFault {
+    /// It is lost.
+    Lose,
+    /// It arrives twice.
+    Repeat,
+    /// The process of its sender ends before it is sent.
+    CrashBefore,
+    /// The process of its sender ends when it is sent.
+    CrashAfter,
+}
+
+impl FrameFault {
+    const ALL: [Self; 4] = [Self::Lose, Self::Repeat, Self::CrashBefore, Self::CrashAfter];
+}
+
+/// What a sweep saw.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[must_use]
+pub struct SweepReport {
+    /// How many operations of disks the test has.
+    pub disk_operations: u64,
+    /// How many frames it sends between servers.
+    pub frames: u64,
+    /// How many points were run: each of those with each fault, or every so many of them.
+    pub points: u64,
+    /// In how many runs the fault came. In all of them, if the test repeats from its seed.
+    pub reached: u64,
+    /// What went wrong where.
+    pub failures: Vec<(SweepPoint, Failure)>,
+}
+
+impl Default for Sweep {
+    /// Three servers with limits so small that snapshots, purges and the ends of epochs come often.
+    fn default() -> Self {
+        let mut config = WorldConfig::default();
+        config.limits.snapshot_every = 4;
+        config.limits.snapshot_chunk = 256;
+        config.limits.log_window = 2;
+        config.limits.last_counter = 10;
+        config.files.segment_len = 4_096;
+        config.files.preallocate = 512;
+        Self { seed: 1, config, stride: 1 }
+    }
+}
+
+impl Sweep {
+    /// Runs `test` once without a fault and once for each point.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong in the run without a fault.
+    pub fn run<F: Future<Output = ()>>(&self, test: impl Fn(World) -> F) -> Result<SweepReport, Failure> {
+        let (operations, frames) = self.count(&test)?;
+        let mut report = SweepReport {
+            disk_operations: operations.iter().map(|(_, count)| count).sum(),
+            frames,
+            ..SweepReport::default()
+        };
+        let disks = operations.iter().flat_map(|(server, count)| {
+            (0..*count).flat_map(|at| DISK_FAULTS.map(|fault| SweepPoint::Disk(*server, at, fault)))
+        });
+        let frames = (1..=frames).flat_map(|at| FrameFault::ALL.map(|fault| SweepPoint::Frame(at, fault)));
+        for point in disks.chain(frames).step_by(self.stride.max(1)) {
+            report.points += 1;
+            match self.run_point(point, &test) {
+                Ok(reached) => report.reached += u64::from(reached),
+                Err(failure) => report.failures.push((point, failure)),
+            }
+        }
+        Ok(report)
+    }
+
+    /// Runs `test` with this fault alone. Says whether it came.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    pub fn run_point<F: Future<Output = ()>>(
+        &self,
+        point: SweepPoint,
+        test: impl Fn(World) -> F,
+    ) -> Result<bool, Failure> {
+        let world = World::with(self.seed, self.config.clone());
+        let begun = |server: ServerId| {
+            world.with_machine(server, |machine| machine.disk.operations()).unwrap_or_default()
+        };
+        let due = match point {
+            SweepPoint::Disk(server, at, fault) => {
+                let due = begun(server) + at + 1;
+                world.with_machine(server, |machine| machine.fail_operation(at, fault));
+                due
+            }
+            SweepPoint::Frame(at, fault) => {
+                let weak = world.weak();
+                world.network().trip(at, fault, move |server| {
+                    if let Some(world) = weak.upgrade() {
+                        world.apply(Fault::Crash(server));
+                    }
+                });
+                at
+            }
+        };
+        let outcome = run(&world, &test);
+        let reached = match point {
+            SweepPoint::Disk(server, ..) => begun(server) >= due,
+            SweepPoint::Frame(..) => world.network().counters().sent >= due,
+        };
+        world.end();
+        outcome.map(|()| reached)
+    }
+
+    /// How many operations each disk sees, and how many frames the network, when nothing goes wrong.
+    fn count<F: Future<Output = ()>>(
+        &self,
+        test: impl Fn(World) -> F,
+    ) -> Result<(Vec<(ServerId, u64)>, u64), Failure> {
+        let world = World::with(self.seed, self.config.clone());
+        let operations = || -> Vec<_> {
+            let servers = world.servers().into_iter().map(|server| server.id());
+            let count = |server| world.with_machine(server, |machine| machine.disk.operations());
+            servers.map(|server| (server, count(server).unwrap_or_default())).collect()
+        };
+        let before = operations();
+        let outcome = world.run(test(world.clone()));
+        let during =
+            before.iter().zip(operations()).map(|((server, before), (_, after))| (*server, after - before));
+        let counted = (during.collect(), world.network().counters().sent);
+        world.end();
+        outcome.map(|()| counted)
+    }
+}
+
+/// The life of a quorum in short: it is elected; a client writes, through several snapshots and the end of an epoch; a follower
+/// and then the leader lose their power and come back; the client reads.
+///
+/// Errors are expected of it, and that it goes on.
+pub async fn life_of_a_quorum(world: World) {
+    let client = world.client();
+    let _ = client.create("/life", "begins").await;
+    for number in 0..4 {
+        let _ = client.create(format!("/life/day-{number}").as_str(), "").await;
+    }
+    let leader = world.leader().await.id();
+    if let Some(follower) = world.servers().into_iter().find(|server| server.id() != leader) {
+        follower.power_loss();
+        let _ = client.set("/life", "goes on").await;
+        follower.restart();
+    }
+    for number in 4..9 {
+        let _ = client.create(format!("/life/day-{number}").as_str(), "").await;
+    }
+    let leader = world.leader().await;
+    leader.power_loss();
+    let _ = client.delete("/life/day-1").await;
+    leader.restart();
+    let _ = client.set("/life", "ends").await;
+    let _ = client.get("/life").await;
+    let _ = client.close().await;
+}
+
+/// Runs a test in a world whose servers are started again whenever they end, until all is well.
+fn run<F: Future<Output = ()>>(world: &World, test: impl Fn(World) -> F) -> Result<(), Failure> {
+    let janitor = world.clone();
+    world.spawn(async move {
+        loop {
+            janitor.sleep(DOWN).await;
+            for server in janitor.servers().into_iter().filter(|server| !server.is_running()) {
+                janitor.apply(Fault::RepairDisk(server.id()));
+                server.restart();
+            }
+        }
+    });
+    let all: Vec<_> = world.servers().into_iter().map(|server| server.id()).collect();
+    world.run(async {
+        test(world.clone()).await;
+        world.heal(&all);
+        world.demand_progress(&all, LIVELY).await
+    })?
+}
+
+impl fmt::Display for SweepPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(server, at, fault) => {
+                write!(f, "{fault:?} at operation {at} of the disk of S{server}")
+            }
+            Self::Frame(at, fault) => write!(f, "{fault:?} at frame {at}"),
+        }
+    }
+}
