@@ -5,6 +5,7 @@ use super::settings::flag;
 /// The keys that do something here, each with an example of its value. Families (`server.1`) are named with a dot at the end.
 const IMPLEMENTED: &[(&str, &str)] = &[
     ("DigestAuthenticationProvider.superDigest", "super:xQJmxLMiHGwaqBvst5y6rkB6HQs="),
+    ("X509AuthenticationProvider.superUser", "CN=admin,O=example"),
     ("4lw.commands.whitelist", "srvr, ruok, mntr"),
     ("admin.commandURL", "/commands"),
     ("admin.enableServer", "true"),
@@ -14,6 +15,7 @@ const IMPLEMENTED: &[(&str, &str)] = &[
     ("autopurge.snapRetainCount", "3"),
     ("clientPort", "2181"),
     ("clientPortAddress", "127.0.0.1"),
+    ("clientPortListenBacklog", "4096"),
     ("clusterId", "1"),
     ("commitLogCount", "10000"),
     ("dataDir", "/var/lib/quorate"),
@@ -75,10 +77,8 @@ const GUARDS: &[&str] = &[
 
 /// Keys that are accepted and do nothing, and why. A name that ends with a dot stands for all that begin so.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("X509AuthenticationProvider.superUser", "certificates make no super user here"),
     ("admin.idleTimeout", "the admin server closes a connection when it is done with it"),
     ("authProvider.", "there are the schemes world, auth, digest, ip and, over TLS, x509; none can be added"),
-    ("clientPortListenBacklog", "the system's limit is used"),
     ("clientTcpKeepAlive", "sessions show that a client is alive"),
     ("closeSessionTxn.enabled", "every server knows the ephemeral nodes of a session"),
     ("cnxTimeout", "peers are called again until they answer"),

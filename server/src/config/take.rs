@@ -14,6 +14,8 @@ use super::zoo_cfg::{
 };
 use super::{Entry, HostPort, Problem, Properties, ensemble};
 
+/// Clients come all at once when a server comes back; one that finds no room tries again only a second later.
+const DEFAULT_BACKLOG: u32 = 4_096;
 /// ZooKeeper's default of `jute.maxbuffer`.
 const DEFAULT_MAX_BUFFER: u32 = 0xf_ffff;
 /// The largest data that servers can send each other.
@@ -49,6 +51,7 @@ pub(super) fn take(settings: &mut Settings, dynamic: Option<&Properties>) -> Opt
         words: words(settings),
         extended_types: settings.flag("extendedTypesEnabled").unwrap_or(false),
         super_digest: super_digest(settings),
+        super_subject: settings.text("X509AuthenticationProvider.superUser"),
         admin: admin(settings),
         metrics: metrics(settings),
         servers,
@@ -125,6 +128,10 @@ fn clients(settings: &mut Settings, servers: &BTreeMap<u64, EnsembleServer>) -> 
         secure,
         per_address: settings.count("maxClientCnxns", "a number of connections", 0..=1_000_000).unwrap_or(60),
         total: settings.count("maxCnxns", "a number of connections", 0..=1_000_000).unwrap_or(0),
+        backlog: settings
+            .number("clientPortListenBacklog", "a number of connections", -1..=i64::from(i32::MAX))
+            .and_then(|(backlog, _)| u32::try_from(backlog).ok())
+            .unwrap_or(DEFAULT_BACKLOG),
         max_buffer: settings
             .number("jute.maxbuffer", "bytes", 1_024..=MOST_MAX_BUFFER)
             .and_then(|(bytes, _)| u32::try_from(bytes).ok())

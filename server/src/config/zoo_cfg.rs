@@ -50,6 +50,8 @@ pub struct ZooCfg {
     pub extended_types: bool,
     /// `DigestAuthenticationProvider.superDigest`: the identity of the super user.
     pub super_digest: Option<String>,
+    /// `X509AuthenticationProvider.superUser`: the subject of the certificate that makes a client the super user.
+    pub super_subject: Option<String>,
     /// `admin.*`; none when it is switched off.
     pub admin: Option<HostPort>,
     /// `metricsProvider.*`: a listener for metrics alone, if one is asked for.
@@ -98,6 +100,8 @@ pub struct Clients {
     pub per_address: u32,
     /// `maxCnxns`: connections in all; 0 for any number.
     pub total: u32,
+    /// `clientPortListenBacklog`: how many connections may wait to be accepted, as far as the system allows it.
+    pub backlog: u32,
     /// `jute.maxbuffer`, in bytes.
     pub max_buffer: u32,
 }

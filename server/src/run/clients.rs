@@ -1,9 +1,11 @@
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate::node::Node;
 use quorate::protocol::{ClientTls, ConnectionOptions, Registry, ServeOptions, Service, TlsFiles, serve};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -31,18 +33,22 @@ pub(super) async fn open(
         connection: Arc::new(connection),
         connections_per_address: usize::try_from(clients.per_address).unwrap_or(usize::MAX),
         connections: usize::try_from(clients.total).unwrap_or(usize::MAX),
+        super_subject: cfg.super_subject.as_deref().map(Into::into),
         registry: Arc::new(Registry::new()),
         host: Arc::new(host),
         ..ServeOptions::default()
     };
     let mut services = Vec::new();
     if let Some(listen) = &clients.plain {
-        services.push(start(node, "the client port", listen, options.clone(), tasks).await?);
+        services
+            .push(start(node, "the client port", (listen, clients.backlog), options.clone(), tasks).await?);
     }
     if let Some(secure) = &clients.secure {
         let tls = Arc::new(ClientTls::new(&files(secure)?)?);
         let options = ServeOptions { tls: Some(Arc::clone(&tls)), ..options };
-        services.push(start(node, "the secure client port", &secure.listen, options, tasks).await?);
+        services.push(
+            start(node, "the secure client port", (&secure.listen, clients.backlog), options, tasks).await?,
+        );
         reload(tls, secure.clone());
     }
     Ok(services)
@@ -51,11 +57,11 @@ pub(super) async fn open(
 async fn start(
     node: &Node,
     what: &'static str,
-    listen: &Listen,
+    (listen, backlog): (&Listen, u32),
     options: ServeOptions,
     tasks: &mut JoinSet<()>,
 ) -> Result<Service, Failure> {
-    let listener = bind(listen).await.map_err(|source| {
+    let listener = bind(listen, backlog).await.map_err(|source| {
         let host = listen.host.as_deref().unwrap_or("every address");
         Failure::Listen { what, address: format!("{host}, port {}", listen.port), source }
     })?;
@@ -67,16 +73,31 @@ async fn start(
 }
 
 /// Without a host at every address of the machine: of both kinds where the machine has both.
-async fn bind(listen: &Listen) -> std::io::Result<TcpListener> {
-    if let Some(host) = &listen.host {
-        return TcpListener::bind((host.as_str(), listen.port)).await;
-    }
-    match TcpListener::bind(("::", listen.port)).await {
-        Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
-            TcpListener::bind(("0.0.0.0", listen.port)).await
+async fn bind(listen: &Listen, backlog: u32) -> io::Result<TcpListener> {
+    let Some(host) = &listen.host else {
+        return match open_at((Ipv6Addr::UNSPECIFIED, listen.port).into(), backlog) {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                open_at((Ipv4Addr::UNSPECIFIED, listen.port).into(), backlog)
+            }
+            opened => opened,
+        };
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in tokio::net::lookup_host((host.as_str(), listen.port)).await? {
+        match open_at(address, backlog) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
         }
-        bound => bound,
     }
+    Err(last)
+}
+
+fn open_at(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that restarts must not wait until the system has forgotten its older connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
 }
 
 fn files(secure: &SecureListen) -> Result<TlsFiles, Failure> {

@@ -47,6 +47,34 @@ async fn three_servers_lose_their_leader_by_sigkill_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_server_whose_disk_was_lost_waits_until_it_has_again_what_it_acknowledged() {
+    let dir = Dir::new();
+    let mut sites = Site::three(&dir, "");
+    sites.iter_mut().for_each(Site::run);
+    let mut client = Client::connect(sites[0].client).await;
+    assert_eq!(client.create("/kept", b"x").await, Some(0));
+    for site in &mut sites {
+        assert_eq!(site.terminate().await, Some(0));
+    }
+    std::fs::remove_dir_all(sites[2].data.join("quorate")).unwrap();
+    sites[2].add("db.autocreate=false\n");
+    sites[2].run();
+    until("the log says that it does not vote", || async {
+        sites[2].log().contains("standing=Suspect").then_some(())
+    })
+    .await;
+    // With one that has the data there is no quorum: the empty one's vote does not make one.
+    sites[0].run();
+    assert_eq!(sites[0].get("/health/live").await.0, 200);
+    assert_eq!(sites[0].get("/health/ready").await.0, 503);
+    sites[1].run();
+    assert_eq!(sites[2].mode().await, "follower");
+    let mut client = Client::connect(sites[2].client).await;
+    assert_eq!(client.sync().await, Some(0));
+    assert_eq!(client.get("/kept").await, Some(Ok(b"x".to_vec())));
+}
+
+#[tokio::test]
 async fn an_observer_answers_forwards_and_says_what_it_is() {
     let dir = Dir::new();
     let mut sites = Site::ensemble(&dir, &["", "", "", ":observer"], "syncLimit=5\n");
