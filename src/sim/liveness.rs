@@ -8,6 +8,9 @@ use super::{Actor, Failure, Fault, JoinHandle, LinkFaults, World};
 /// How long nothing may change in a settled ensemble that nobody uses.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// How many such spans it may take until the last sessions have expired.
+const SETTLING: u32 = 6;
+
 /// How many messages a second an idle ensemble may send for each ordered pair of servers: heartbeats and their answers, and
 /// the votes of those who find no leader.
 const IDLE_MESSAGES: u64 = 60;
@@ -155,20 +158,32 @@ impl World {
 
     /// Nobody uses the ensemble: it keeps its leader and its epoch, and says no more than it must. (SCN-36, SCN-37.)
     async fn demand_quiet(&self, core: &[ServerId]) -> Result<(), Failure> {
-        // Sessions of clients that have gone may still expire, and votes of a past election may still travel.
+        let look = || {
+            let committed = self.inner().checker().with_cluster(|cluster| cluster.ghost.len());
+            let leader = self.current_leader().map(|leader| leader.id());
+            (committed, (leader, self.newest_epoch(core)), self.network().counters().sent)
+        };
+        // Votes of a past election may still travel.
         self.sleep(QUIET / 2).await;
-        let before = (self.current_leader().map(|leader| leader.id()), self.newest_epoch(core));
-        let sent = self.network().counters().sent;
-        self.sleep(QUIET).await;
-        let after = (self.current_leader().map(|leader| leader.id()), self.newest_epoch(core));
-        if before != after {
+        let (mut before, mut after) = (look(), look());
+        for _ in 0..SETTLING {
+            before = look();
+            self.sleep(QUIET).await;
+            after = look();
+            // The sessions of clients that have gone still expire, and may spend the last zxids of an epoch.
+            if before.0 == after.0 {
+                break;
+            }
+        }
+        if before.1 != after.1 {
+            let (before, after) = (before.1, after.1);
             let what =
                 format!("leader and newest epoch were {before:?} and became {after:?} without a fault");
             return Err(Failure::Violated { at: self.now(), invariant: "StableLeader", what });
         }
         let servers = self.servers().len() as u64;
         let bound = servers * servers.saturating_sub(1) * IDLE_MESSAGES * QUIET.as_secs();
-        let sent = self.network().counters().sent - sent;
+        let sent = after.2 - before.2;
         if sent > bound {
             let what =
                 format!("{servers} idle servers sent {sent} messages in {QUIET:?}; {bound} would be many");
