@@ -63,6 +63,12 @@
 //! # }
 //! ```
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs, unreachable_pub, rust_2018_idioms)]
+// No input makes the library panic: where one of these cannot fail, an `expect` attribute beside it says why.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![warn(clippy::todo, clippy::unimplemented, clippy::dbg_macro)]
+
 pub mod client;
 pub mod codec;
 pub mod election;
