@@ -72,6 +72,12 @@ impl Peer {
             return;
         };
         leading.expire_from = now + EXPIRY_PAUSE;
+        if leading.deadlines.next().is_some_and(|due| due <= now) {
+            // Whom this server heard from since its last tick has no deadline that is due.
+            for session in self.clients.take_heard() {
+                leading.deadlines.touch(now, session);
+            }
+        }
         for _ in 0..EXPIRED_PER_TURN {
             let vacant = self.vacant_zxid().is_some();
             let Some(leading) = &mut self.leading else { return };

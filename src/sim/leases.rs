@@ -11,12 +11,8 @@ use super::check::Checker;
 /// No session is expired earlier than its timeout after the leader itself last heard from it, nor earlier than that after
 /// the leader's reign began. Times are those of the leader's own clock. (Spec of sessions: a new leader gives every session
 /// a full timeout again; only the leader expires.)
-///
-/// Servers count who was heard from once in half a tick, their leader among them: a request that came less than a tick
-/// ago may not count yet.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Leases {
-    tick: Duration,
     state: Arc<Mutex<State>>,
 }
 
@@ -35,10 +31,6 @@ struct Reign {
 }
 
 impl Leases {
-    pub(super) fn new(tick: Duration) -> Self {
-        Self { tick, state: Arc::default() }
-    }
-
     /// The server's process has ended.
     pub(super) fn down(&self, server: ServerId) {
         self.lock().servers.remove(&server);
@@ -72,9 +64,7 @@ impl Leases {
             Output::Event(PeerEvent::NotServing) => *reign = Reign::default(),
             Output::Event(PeerEvent::SessionExpired { session }) => {
                 let known = timeouts.get(session).copied();
-                if let Some(what) =
-                    known.and_then(|timeout| reign.too_early(*session, timeout, self.tick, now))
-                {
+                if let Some(what) = known.and_then(|timeout| reign.too_early(*session, timeout, now)) {
                     drop(state);
                     let what = format!("S{server}: {what}");
                     checker.fail(Failure::Violated { at, invariant: "ExpiryLowerBound", what });
@@ -91,7 +81,7 @@ impl Leases {
 
 impl Reign {
     /// What is wrong with an expiry now.
-    fn too_early(&self, session: SessionId, timeout: Duration, tick: Duration, now: Time) -> Option<String> {
+    fn too_early(&self, session: SessionId, timeout: Duration, now: Time) -> Option<String> {
         let began = self.began.filter(|began| now.since(*began) < timeout);
         if let Some(began) = began {
             return Some(format!(
@@ -99,7 +89,7 @@ impl Reign {
             ));
         }
         let attached = self.clients.values().any(|attached| *attached == session);
-        let counts = |heard: Time| (tick..timeout).contains(&now.since(heard));
+        let counts = |heard: Time| now.since(heard) < timeout;
         let heard = self.heard.get(&session).filter(|heard| attached && counts(**heard))?;
         Some(format!(
             "session {session} expires at {now}, and was heard from at {heard}; its timeout is {timeout:?}"
@@ -123,10 +113,7 @@ mod tests {
 
     impl Leader {
         fn new() -> Self {
-            let leader = Self {
-                leases: Leases::new(Duration::from_millis(200)),
-                checker: Checker::new([(SERVER, true)]),
-            };
+            let leader = Self { leases: Leases::default(), checker: Checker::new([(SERVER, true)]) };
             leader.output(1_000, &Output::Event(PeerEvent::Serving { epoch: Epoch::new(1) }));
             let connected = Connected {
                 client: ClientId::new(3),
@@ -166,7 +153,7 @@ mod tests {
         assert!(leader.expires(7_000));
         let leader = Leader::new();
         leader.hears(5_000);
-        assert!(leader.expires(5_199), "it may not have been counted yet");
+        assert!(!leader.expires(5_001), "it counts at once");
     }
 
     #[test]

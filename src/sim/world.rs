@@ -156,7 +156,7 @@ impl World {
                 seed,
                 oracle: Oracle::new(&config.limits, coverage.clone()),
                 coverage,
-                leases: Leases::new(config.timing.tick),
+                leases: Leases::default(),
                 registers: Registers::default(),
                 sessions: SessionCheck::new(checker.clone()),
                 config,

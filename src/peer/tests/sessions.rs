@@ -48,6 +48,21 @@ fn a_silent_session_expires_after_its_timeout_and_not_before() {
 }
 
 #[test]
+fn a_sign_of_life_just_before_the_deadline_counts() {
+    // Half a tick, after which servers count whom they heard from, does not divide the timeout.
+    let mut cluster = Cluster::new(3).tuned(|config| config.timing.tick = Duration::from_millis(300)).run();
+    let leader = cluster.leader().unwrap();
+    let client = cluster.connect(leader);
+    for round in 0..20 {
+        cluster.run_for(Duration::from_millis(4_980));
+        cluster.ask(client, Request::Ping).unwrap();
+        cluster.run_for(Duration::from_millis(7 * round));
+        assert_eq!(cluster.clients[&client].closed, None, "in round {round}");
+        cluster.ask(client, Request::Ping).unwrap();
+    }
+}
+
+#[test]
 fn a_session_has_a_full_timeout_again_after_a_change_of_leader() {
     let mut cluster = Cluster::running(3);
     let leader = cluster.leader().unwrap();
