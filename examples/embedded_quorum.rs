@@ -1,9 +1,7 @@
 //! The main job: three servers in one process, on files, and what the first minute with them shows.
 //!
-//! ```text
-//! cargo run --release --example embedded_quorum              # data in a temporary directory
-//! cargo run --release --example embedded_quorum -- --dir D   # data stays in D, and a second run finds it
-//! ```
+//! `cargo run --release --example embedded_quorum` keeps its data in a temporary directory; with `-- --dir D` the data stays
+//! in D, and a second run finds it.
 
 use std::{error::Error, fmt::Display, path::PathBuf, sync::Arc};
 
@@ -64,7 +62,9 @@ impl House {
         let (house, events) = (self.clone(), node.events());
         self.pool.spawn_ok(async move {
             let (end, ()) = join(driver, events.map(|event| house.tell(server, &event)).collect()).await;
-            house.say(server, end.map_or_else(|error| format!("FAILED: {error}"), |()| "stopped".into()));
+            let told = end.as_ref().map_or_else(|error| format!("FAILED: {error}"), |()| "stopped".into());
+            house.say(server, told);
+            end.unwrap_or_else(|_| std::process::exit(1));
         });
         Ok(node)
     }
@@ -81,7 +81,7 @@ async fn first_minute(house: &Arc<House>) -> Result<()> {
     let say = |what: &str| house.say("", what);
     say("== three servers elect: the newest epoch wins, then the longest history, then the number ==");
     let servers = [1, 2, 3].map(ServerId::new);
-    if !house.dir.exists() {
+    if !house.data(servers[0]).0.exists() {
         let mut data = servers.into_iter().map(|server| house.data(server));
         data.try_for_each(|(dir, options)| FileStorage::format(dir, &options))?;
     }
