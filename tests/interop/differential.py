@@ -88,8 +88,8 @@ class Script:
     def multi(self):
         while True:
             operations = [self.write() for _ in range(self.dice.randrange(5))]
-            # A multi has no setACL, and a null path in one takes the connection with it.
-            if all(operation[0] != "set_acl" and operation[1] is not None for operation in operations):
+            # A multi has no setACL, a null path in one takes the connection with it, and the flag for a container makes one.
+            if all(operation[0] != "set_acl" and operation[1] is not None and operation[-1] != 4 for operation in operations):
                 return "multi", operations
 
     def request(self):
@@ -329,7 +329,7 @@ def allowed(request, a, b):
         return "null-path"
     if kind == "sync" and path is None and (a, b) == (None, ""):
         return "null-path"
-    if kind == "check_watches" and (a, b) in [(0, -121), (-5, -121)]:
+    if kind in ("check_watches", "remove_watches") and (a, b) in [(0, -121), (-5, -121)]:
         return "check-watches"
     if kind == "multi" and ((a, b) == (1, 15) or isinstance(a, tuple) and isinstance(b, tuple) and a == b[:1]):
         return "create2-in-multi"
