@@ -1,6 +1,9 @@
 //! What is fuzzed, and what must hold. Each target takes any bytes, and panics on a finding.
 
+mod house;
 mod node;
+
+pub use house::{log_file, peer_message};
 
 use bytes::{Bytes, BytesMut};
 use quorate::Stat;

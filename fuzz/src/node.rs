@@ -5,7 +5,7 @@ use quorate::node::Delivery;
 use quorate::peer::{Answer, CloseReason, Connected, Reply, Request};
 use quorate::protocol::words::WordSet;
 use quorate::protocol::{ClientConnection, ConnectionEvent, ConnectionOptions};
-use quorate::{
+use quorate::types::{
     Acl, ClientId, Found, Identity, Password, Read, SessionId, Stat, Time, WallTime, Write, Written,
     ZnodePath, Zxid,
 };
