@@ -1,15 +1,16 @@
 //! What was committed, replayed once: what every reply and every event must be, and the rules that the sequence
 //! itself must keep.
 
+mod permission;
 mod read;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec;
 use crate::types::{
-    Acl, Caller, Change, ErrorCode, Found, Lifetime, Read, Refusal, RequestId, SessionId, Stat, Transaction,
-    Txn, Written, Zxid,
+    Acl, Caller, Change, ClientId, ErrorCode, Found, Lifetime, Read, Refusal, RequestId, ServerId, SessionId,
+    Stat, Transaction, Txn, Written, Zxid,
 };
 
 use super::check::Ghost;
@@ -21,6 +22,8 @@ pub(super) struct Chronicle {
     entries: Vec<Entry>,
     annals: Annals,
     sessions: BTreeMap<SessionId, Session>,
+    /// The connections that asked for a session and got one.
+    opened: BTreeSet<(ServerId, ClientId, u64)>,
     /// How many sessions there are now.
     live: u64,
     coverage: Coverage,
@@ -33,6 +36,8 @@ pub(super) struct Entry {
     pub(super) changes: Vec<Change>,
     /// None when the answer had been forgotten.
     pub(super) outcome: Option<Result<Written, Refusal>>,
+    /// Whether it only gives an earlier answer again.
+    repeated: bool,
     /// How many nodes and how many sessions there are afterwards.
     counts: (u64, u64),
 }
@@ -46,7 +51,14 @@ struct Session {
 
 impl Chronicle {
     pub(super) fn new(coverage: Coverage) -> Self {
-        Self { entries: Vec::new(), annals: Annals::new(), sessions: BTreeMap::new(), live: 0, coverage }
+        Self {
+            entries: Vec::new(),
+            annals: Annals::new(),
+            sessions: BTreeMap::new(),
+            opened: BTreeSet::new(),
+            live: 0,
+            coverage,
+        }
     }
 
     /// Takes in what has been committed since.
@@ -145,15 +157,21 @@ impl Chronicle {
             self.coverage.sometimes(point);
         }
         let counts = (self.annals.population() as u64, self.live);
-        self.entries.push(Entry { zxid, session: *session, changes, outcome, counts });
+        let repeated = matches!(txn, Txn::Repeated);
+        self.entries.push(Entry { zxid, session: *session, changes, outcome, repeated, counts });
         Ok(())
     }
 
     /// A session is begun once, acts while it lives and not any more, and in the order of its requests. (SCN-54,
     /// ZOOKEEPER-1208; spec of the client: requests of one client are executed in the order in which it sent them.)
     fn judge_session(&mut self, zxid: Zxid, transaction: &Transaction) -> Result<(), Broken> {
-        let Transaction { session, request, txn, .. } = transaction;
+        let Transaction { session, request, txn, origin, .. } = transaction;
         if matches!(txn, Txn::CreateSession { .. }) {
+            if let Some(origin) = origin
+                && !self.opened.insert((origin.server, origin.client, origin.number))
+            {
+                return Err(("SessionUnique", format!("{zxid} is another session of {origin:?}")));
+            }
             let known = self.sessions.insert(*session, Session::default());
             if session.as_u64() != zxid.as_u64() || known.is_some() {
                 return Err(("SessionUnique", format!("session {session} is created at {zxid}")));

@@ -228,6 +228,9 @@ impl Replica {
             Request::Write { write, .. } => {
                 counters.writes += 1;
                 judge_write(caller.session, write, reply, chronicle)?;
+                if reply.result.is_ok() {
+                    chronicle.judge_permission(&caller.identities, write, reply.zxid)?;
+                }
                 self.advance(server, reply.zxid, chronicle, cluster)?;
             }
             Request::Read { read, watch, level } => {
@@ -264,7 +267,11 @@ impl Replica {
                 self.advance(server, reply.zxid, chronicle, cluster)?;
                 if reply.result.is_ok() && !matches!(reply.result, Ok(Answer::Compacted { .. })) {
                     let lookup = |path: &str| chronicle.lookup(path, self.at);
-                    self.watches.asked(reply.client, &caller.identities, watch, lookup)?;
+                    let changes_since = |since| {
+                        let entries = chronicle.between(since, self.at).iter();
+                        entries.flat_map(|entry| &entry.changes).collect()
+                    };
+                    self.watches.asked(reply.client, &caller.identities, watch, lookup, changes_since)?;
                 }
             }
             _ => {}

@@ -61,12 +61,32 @@ impl WatchOracle {
         identities: &[Identity],
         request: &WatchRequest,
         lookup: impl Fn(&str) -> Option<(Stat, &'a Acl)>,
+        changes_since: impl Fn(Zxid) -> Vec<&'a Change>,
     ) -> Judged {
         match request {
             WatchRequest::Add { path, mode } => self.add(client, path, lasting(*mode)),
-            WatchRequest::Resume { path, mode, .. } => {
+            WatchRequest::Resume { path, mode, since } => {
+                let mut alone = Watching::default();
+                alone.watches.insert((path.as_str().to_owned(), lasting(*mode)));
+                for change in changes_since(*since) {
+                    alone.expect(change, identities);
+                }
+                let late = std::mem::take(&mut self.watching(client).late);
+                let (restored, told): (Vec<_>, Vec<_>) =
+                    late.into_iter().partition(|event| event.zxid == Zxid::ZERO);
+                self.watching(client).late = restored;
                 self.add(client, path, lasting(*mode));
-                self.watching(client).late.retain(|event| event.zxid == Zxid::ZERO);
+                // In which order the children of one node go is nobody's business.
+                let sorted = |mut events: Vec<WatchEvent>| {
+                    events
+                        .sort_by_key(|event| (event.zxid, event.path.as_str().to_owned(), event.kind as u8));
+                    events
+                };
+                let (told, missed) = (sorted(told), sorted(alone.expected.into()));
+                if told != missed {
+                    let what = format!("{client:?} missed {missed:?} since {since} and was told {told:?}");
+                    return Err(("WatchNotLost", what));
+                }
             }
             WatchRequest::Remove { path, target } => {
                 let kinds: &[Kind] = match target {

@@ -143,6 +143,12 @@ impl Annals {
         self.below(path).filter(|below| self.at(below, zxid).is_some()).count()
     }
 
+    /// How much data the nodes at and below `path` had at `zxid`.
+    pub(super) fn bytes_within(&self, path: &str, zxid: Zxid) -> i64 {
+        let all = self.below(path).chain([path]).filter_map(|path| self.at(path, zxid));
+        all.map(|node| i64::from(node.stat.data_length)).sum()
+    }
+
     /// Does what a transaction says, and tells what came of it. Children go before their parents.
     pub(super) fn apply(&mut self, at: &At, txn: &Txn, changes: &mut Vec<Change>) -> Result<Written, Broken> {
         match txn {
