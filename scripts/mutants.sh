@@ -36,7 +36,9 @@ for name in "${all[@]}"; do
     [[ -f mutants/$name.patch ]] || { echo "there is no mutant $name; --list names them" >&2; exit 2; }
 done
 
-export CARGO_TARGET_DIR=$work/target CARGO_INCREMENTAL=1 CARGO_PROFILE_DEV_OPT_LEVEL=${CARGO_PROFILE_DEV_OPT_LEVEL:-1}
+# What changes from mutant to mutant is built fast; what it depends on runs fast.
+export CARGO_TARGET_DIR=$work/target CARGO_INCREMENTAL=1 CARGO_PROFILE_DEV_OPT_LEVEL=${CARGO_PROFILE_DEV_OPT_LEVEL:-0}
+dependencies='profile.dev.package."*".opt-level=1'
 soak=$CARGO_TARGET_DIR/debug/examples/soak
 mkdir -p "$tree"
 fifo=$work/fifo.$$
@@ -56,7 +58,7 @@ restore() {
     done < <(if (($# > 0)); then printf '%s\0' "$@"; else git ls-files -z; fi)
 }
 
-build() { (cd "$tree" && cargo build --quiet --features sim --example soak 2>"$work/build.log"); }
+build() { (cd "$tree" && cargo build --config "$dependencies" --quiet --features sim --example soak 2>"$work/build.log"); }
 
 mode_of() { sed -n '/^--- /q; s/^mode: //p' "mutants/$1.patch"; }
 
