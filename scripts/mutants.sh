@@ -9,8 +9,11 @@
 # `mode: liveness` there has it looked for in that mode of the soak. Nothing of the simulation is made for a mutant: the same
 # program, the same seeds, from 1 on. First the sources as they are must pass.
 #
+# Those that are not found, and why, are in mutants/unfound/ and docs/mutants.md; they run as unfound/NAME, and not among all.
+#
 # One row for each: name, seeds until it was found, seconds that the seeds took, what found it. Exits with 0 only if each was found.
 #
+#   CARGO_PROFILE_DEV_OPT_LEVEL   0 builds faster and simulates slower (1)
 #   QUORATE_MUTANT_SEEDS     how many seeds at most (1000)
 #   QUORATE_MUTANT_MINUTES   how long at most, by the wall (1.5)
 #   QUORATE_BASELINE_SEEDS   how many seeds the sources as they are must pass, in each mode that is needed (100; 0 for none)

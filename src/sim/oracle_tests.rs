@@ -278,6 +278,28 @@ fn a_watch_that_tells_twice_or_without_a_cause_is_found() {
 }
 
 #[test]
+fn a_resumed_watch_that_is_not_told_all_that_it_missed_is_found() {
+    let resume = || {
+        let (path, mode) = ("/a".into(), crate::types::WatchMode::Persistent);
+        Request::Watch(WatchRequest::Resume { path, mode, since: at(2) })
+    };
+    for told in [true, false] {
+        let script = Script::new();
+        script.commits(3, set("/a", 1));
+        script.asks(1, resume());
+        if told {
+            script.tells(3, WatchEventKind::DataChanged, "/a");
+        }
+        script.replies(1, 3, Ok(Answer::Done));
+        if told {
+            script.expect_sound();
+        } else {
+            script.expect_violation("WatchNotLost");
+        }
+    }
+}
+
+#[test]
 fn a_server_with_another_number_of_nodes_is_found() {
     let script = Script::new();
     script.turns(2, 4);

@@ -116,3 +116,91 @@ fn above(path: &RequestPath) -> &str {
         Some(slash) => path.as_str().get(..slash).unwrap_or("/"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::types::{
+        Acl, CreateMode, Epoch, Lifetime, Password, SessionId, Transaction, Txn, WallTime, ZnodePath,
+    };
+
+    use super::super::Coverage;
+    use super::*;
+
+    fn zxid(counter: u32) -> Zxid {
+        Zxid::new(Epoch::new(1), counter)
+    }
+
+    /// A chronicle in which a session did all this, one after the other; the first is at 1.2.
+    fn history(txns: Vec<Txn>) -> Chronicle {
+        let mut chronicle = Chronicle::new(Coverage::new());
+        let begins = Txn::CreateSession { timeout_millis: 1_000, password: Password::new([0; 16]) };
+        for (txn, counter) in [begins].into_iter().chain(txns).zip(1..) {
+            let session = SessionId::from_u64(zxid(1).as_u64());
+            let time = WallTime::from_millis(1_000);
+            let transaction = Transaction { session, time, origin: None, request: None, witness: None, txn };
+            chronicle.add(zxid(counter), &transaction).unwrap();
+        }
+        chronicle
+    }
+
+    fn create(path: &str, acl: Acl, data: &'static str) -> Txn {
+        let path = path.parse::<ZnodePath>().unwrap();
+        Txn::Create {
+            path,
+            data: Some(Bytes::from_static(data.as_bytes())),
+            acl,
+            lifetime: Lifetime::Persistent,
+        }
+    }
+
+    fn set(path: &str) -> Txn {
+        Txn::SetData { path: path.parse().unwrap(), data: None, version: 1 }
+    }
+
+    fn sets(expected: Expected) -> Write {
+        Write::SetData { path: "/a".into(), data: None, expected }
+    }
+
+    fn creates(path: &str) -> Write {
+        Write::Create { path: path.into(), data: None, acl: Acl::open(), mode: CreateMode::PERSISTENT }
+    }
+
+    #[track_caller]
+    fn judged(chronicle: &Chronicle, write: &Write, counter: u32) -> Option<&'static str> {
+        chronicle.judge_permission(&[], write, zxid(counter)).err().map(|(invariant, _)| invariant)
+    }
+
+    #[test]
+    fn a_write_that_the_acl_forbids_is_found() {
+        let chronicle =
+            history(vec![create("/a", Acl::read_only(), ""), set("/a"), create("/a/b", Acl::open(), "")]);
+        assert_eq!(judged(&chronicle, &creates("/a"), 2), None);
+        assert_eq!(judged(&chronicle, &sets(Expected::Any), 3), Some("AclHolds"));
+        assert_eq!(judged(&chronicle, &creates("/a/b"), 4), Some("AclHolds"));
+        let multi = Write::Multi(vec![sets(Expected::Any)]);
+        assert_eq!(judged(&chronicle, &multi, 3), Some("AclHolds"));
+    }
+
+    #[test]
+    fn a_write_at_another_version_than_it_wants_is_found() {
+        let chronicle = history(vec![create("/a", Acl::open(), ""), set("/a")]);
+        assert_eq!(judged(&chronicle, &sets(Expected::Version(0)), 3), None);
+        assert_eq!(judged(&chronicle, &sets(Expected::Version(1)), 3), Some("VersionHolds"));
+    }
+
+    #[test]
+    fn growth_beyond_a_hard_quota_is_found() {
+        let open = Acl::open;
+        let chronicle = history(vec![
+            create("/a", open(), ""),
+            create("/zookeeper/quota/a", open(), ""),
+            create("/zookeeper/quota/a/zookeeper_limits", open(), "countHardLimit=2,byteHardLimit=3"),
+            create("/a/b", open(), ""),
+            create("/a/c", open(), ""),
+        ]);
+        assert_eq!(judged(&chronicle, &creates("/a/b"), 5), None);
+        assert_eq!(judged(&chronicle, &creates("/a/c"), 6), Some("QuotaHolds"));
+    }
+}

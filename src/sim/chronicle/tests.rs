@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use crate::tree::{Outstanding, Tree, TreeLimits};
 use crate::types::{
-    ChildCursor, CreateMode, Epoch, Expected, Identity, NumberedRequest, Password, SeededRng, Ttl, WallTime,
-    Write,
+    ChildCursor, CreateMode, Epoch, Expected, Identity, NumberedRequest, Origin, Password, SeededRng, Ttl,
+    WallTime, Write,
 };
 
 use super::*;
@@ -66,6 +66,15 @@ fn a_session_that_never_began_or_has_ended_does_nothing() {
 #[test]
 fn a_session_has_the_zxid_of_its_creation_for_its_id() {
     assert_eq!(broken(&mut chronicle(), 3, &transaction(session(2), begins())), "SessionUnique");
+}
+
+#[test]
+fn a_connection_that_gets_two_sessions_is_found() {
+    let mut chronicle = Chronicle::new(Coverage::new());
+    let origin = Some(Origin { server: ServerId::new(1), client: ClientId::new(7), number: 9 });
+    let begins = |counter| Transaction { origin, ..transaction(session(counter), begins()) };
+    chronicle.add(zxid(1), &begins(1)).unwrap();
+    assert_eq!(broken(&mut chronicle, 2, &begins(2)), "SessionUnique");
 }
 
 #[test]
