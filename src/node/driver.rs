@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
@@ -26,6 +27,10 @@ use crate::types::{ClientId, Lane, Now, PersistId, ServerId, Time};
 
 /// How much one turn takes from one source before the peer's outputs are carried out.
 const TURN: usize = 1_024;
+
+/// How long one turn takes requests. A read may cost whatever its node's size is, and while it is answered nothing else is
+/// heard; so heartbeats wait for a slice and one request, not for all requests that there are.
+const SLICE: Duration = Duration::from_millis(5);
 
 /// How many turns are taken before other tasks of the executor get theirs.
 const TURNS_PER_POLL: usize = 16;
@@ -75,6 +80,8 @@ pub(super) struct Driver {
     /// Who waits for a status that is another one than it knows. Dropped behind the storage: whoever waits for the end
     /// may open that again.
     curious: Vec<(Box<Status>, oneshot::Sender<Status>)>,
+    /// The last turn left requests waiting because its slice was over.
+    slice_over: bool,
     stopping: bool,
 }
 
@@ -124,6 +131,7 @@ impl Driver {
             events: Vec::new(),
             observer,
             curious: Vec::new(),
+            slice_over: false,
             stopping: false,
         }
     }
@@ -219,8 +227,14 @@ impl Driver {
         true
     }
 
+    /// At least one, if there is any. Those left over keep their places: the connections are asked in turn.
     fn take_requests(&mut self, context: &mut Context<'_>, now: Now) -> bool {
+        let began = self.clock.now().time;
         for taken in 0..TURN {
+            self.slice_over = taken > 0 && self.clock.now().time.since(began) >= SLICE;
+            if self.slice_over {
+                return true;
+            }
             match self.requests.poll_next_unpin(context) {
                 Poll::Pending | Poll::Ready(None) => return taken > 0,
                 Poll::Ready(Some((client, None))) => {
@@ -392,6 +406,7 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         for _ in 0..TURNS_PER_POLL {
             let now = self.clock.now();
+            self.slice_over = false;
             let mut any = self.take_inputs(context, now)?;
             any |= self.carry_out(context, now)?;
             if let Some(observer) = self.observer.as_ref().filter(|_| any) {
@@ -402,6 +417,10 @@ impl Future for Driver {
             }
             if self.stopping && self.io.is_empty() && self.completed.is_empty() {
                 return Poll::Ready(Ok(()));
+            }
+            // The transport may need the executor's thread to bring the frames, and to take them away.
+            if self.slice_over {
+                break;
             }
             // After a turn in which anything happened comes another: what was given to the storage must have been polled
             // before the task may sleep.

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::executor::LocalPool;
@@ -9,14 +9,17 @@ use futures::{FutureExt as _, StreamExt as _};
 
 use super::manual_clock::ManualClock;
 use super::{
-    Attach, Clock, Connection, Connector as _, Delivery, Node, NodeConfig, NodeError, NodeStopped, OpenError,
+    Attach, Clock, Connection, Connector as _, Delivery, Node, NodeConfig, NodeError, NodeStopped, Observer,
+    OpenError,
 };
 
-use crate::peer::{Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, Request, Role};
+use crate::peer::{
+    Answer, CloseReason, ConfigError, Ensemble, Input, Output, PeerConfig, PeerEvent, Request, Role, Status,
+};
 use crate::storage::fragile::{Fragile, disk_full};
 use crate::storage::{MemoryStorage, Storage as _};
 use crate::transport::{Hub, HubTransport};
-use crate::types::{ClusterId, ServerId, Written, Zxid};
+use crate::types::{ClientId, ClusterId, Now, ServerId, Written, Zxid};
 
 /// A quorum of one.
 struct World {
@@ -36,6 +39,25 @@ fn config() -> NodeConfig {
 impl World {
     fn new(config: NodeConfig) -> Self {
         Self::on(config, Fragile::default())
+    }
+
+    /// A server to which every request costs `cost`, and what its turns took.
+    fn laborious(config: NodeConfig, cost: Duration) -> (Self, Arc<Labour>) {
+        let (pool, clock, storage) = (LocalPool::new(), ManualClock::default(), Fragile::default());
+        let transport = Arc::new(Hub::new(ClusterId::new(1)).join(ServerId::new(1)));
+        let labour = Arc::new(Labour { clock: clock.clone(), cost, turns: Mutex::default() });
+        let (node, driver) = Node::start_observed(
+            config,
+            Arc::clone(&transport) as _,
+            Arc::new(storage.clone()),
+            Arc::new(clock.clone()),
+            Arc::clone(&labour) as _,
+        )
+        .unwrap();
+        let end = pool.spawner().spawn_local_with_handle(driver).unwrap();
+        let mut world = Self { pool, clock, node, end, transport, storage };
+        world.settle();
+        (world, labour)
     }
 
     fn on(config: NodeConfig, storage: Fragile) -> Self {
@@ -79,6 +101,40 @@ impl World {
     fn end(&mut self) -> Option<Result<(), NodeError>> {
         self.pool.run_until_stalled();
         (&mut self.end).now_or_never()
+    }
+}
+
+/// Lets time go by with every request, and remembers whose requests each turn took.
+struct Labour {
+    clock: ManualClock,
+    cost: Duration,
+    turns: Mutex<Vec<Vec<ClientId>>>,
+}
+
+impl Observer for Labour {
+    fn input(&self, _now: Now, input: &Input) {
+        let Input::Request(request) = input else { return };
+        self.clock.advance(self.cost);
+        let mut turns = self.turns.lock().unwrap();
+        if turns.is_empty() {
+            turns.push(Vec::new());
+        }
+        turns.last_mut().unwrap().push(request.client);
+    }
+
+    fn output(&self, _now: Now, _output: &Output) {}
+
+    fn turn(&self, _now: Now, _status: &Status) {
+        self.turns.lock().unwrap().push(Vec::new());
+    }
+}
+
+impl Labour {
+    /// The turns since the last look that took requests.
+    fn turns(&self) -> Vec<Vec<ClientId>> {
+        let mut turns = std::mem::take(&mut *self.turns.lock().unwrap());
+        turns.retain(|turn| !turn.is_empty());
+        turns
     }
 }
 
@@ -304,4 +360,48 @@ fn a_configuration_that_cannot_work_is_refused() {
     let mut config = config();
     config.outbound = 0;
     assert_eq!(config.validate(), Err(ConfigError::ZeroLimit("outbound")));
+}
+
+#[test]
+fn costly_requests_are_spread_over_turns_and_no_client_is_left_behind() {
+    let (mut world, labour) = World::laborious(config(), Duration::from_millis(2));
+    let mut connections = [world.connect(), world.connect()];
+    for tag in 0..30 {
+        for connection in &mut connections {
+            connection.send(tag, Request::Ping).now_or_never().expect("there is room").unwrap();
+        }
+    }
+    world.pool.run_until_stalled();
+    // Five milliseconds are over with the third; then frames and timeouts have their turn.
+    let turns = labour.turns();
+    assert_eq!(turns.iter().map(Vec::len).collect::<Vec<_>>(), [3; 20]);
+    for turn in turns {
+        assert!(turn.iter().any(|client| *client != turn[0]), "one client had all of a turn: {turn:?}");
+    }
+    for connection in &mut connections {
+        assert_eq!(deliveries(connection).len(), 30, "nobody has to wake the server for the rest");
+    }
+}
+
+#[test]
+fn a_request_that_costs_more_than_a_turn_may_take_is_answered_all_the_same() {
+    let (mut world, labour) = World::laborious(config(), Duration::from_millis(50));
+    let mut connection = world.connect();
+    for tag in 0..10 {
+        connection.send(tag, Request::Ping).now_or_never().expect("there is room").unwrap();
+    }
+    world.pool.run_until_stalled();
+    assert_eq!(labour.turns().iter().map(Vec::len).collect::<Vec<_>>(), [1; 10]);
+    assert_eq!(deliveries(&mut connection).len(), 10);
+}
+
+#[test]
+fn requests_that_cost_no_time_are_taken_in_one_turn() {
+    let (mut world, labour) = World::laborious(config(), Duration::ZERO);
+    let mut connection = world.connect();
+    for tag in 0..60 {
+        connection.send(tag, Request::Ping).now_or_never().expect("there is room").unwrap();
+    }
+    world.pool.run_until_stalled();
+    assert_eq!(labour.turns().iter().map(Vec::len).collect::<Vec<_>>(), [60]);
 }

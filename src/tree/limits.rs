@@ -7,6 +7,10 @@ pub struct TreeLimits {
     pub multi_ops: usize,
     /// How many reads a [`Read::Many`](crate::types::Read::Many) may have.
     pub many_reads: usize,
+    /// How much all of them may find together, in bytes: data, and names, paths and the text of ACLs with 16 each for the
+    /// place in the list; a node that is counted is one. So few small requests cannot demand an answer of many gigabytes.
+    /// A read that stands alone is not bound by it.
+    pub many_bytes: usize,
     /// How many entries an ACL may have.
     pub acl_entries: usize,
     /// Whether hard quotas refuse writes; otherwise they only count, as soft ones do.
@@ -23,6 +27,9 @@ impl Default for TreeLimits {
             data_len: 1 << 20,
             multi_ops: 1 << 16,
             many_reads: 1 << 14,
+            // The largest data that a server may be configured to take, so that one read in a `Many` is never too much
+            // for its data.
+            many_bytes: 4 << 20,
             acl_entries: 1 << 10,
             enforce_quota: true,
             lookup_seed: 0,

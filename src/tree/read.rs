@@ -1,4 +1,6 @@
-use crate::types::{Caller, ChildCursor, ErrorCode, Found, Permissions, Read, RequestPath, ZnodePath};
+use crate::types::{
+    AclEntry, Caller, ChildCursor, ErrorCode, Found, Permissions, Read, RequestPath, ZnodePath,
+};
 
 use super::acl_rules;
 use super::node::{Node, NodeId};
@@ -12,14 +14,24 @@ impl Tree {
     /// # Errors
     ///
     /// `NoNode`, also for a path that is none; `NoAuth`; `BadArguments` for a path with a NUL, for a page of
-    /// no names, and for too many reads in one or one of several in another.
+    /// no names, for too many reads in one or one of several in another, and for several that find more together
+    /// than [`many_bytes`](super::TreeLimits::many_bytes): then nothing of it is given, and asking for less helps.
     pub fn read(&self, caller: &Caller, read: &Read) -> Result<Found, ErrorCode> {
         match read {
             Read::Many(reads) if reads.len() > self.limits.many_reads => Err(ErrorCode::BadArguments),
             Read::Many(reads) => {
-                Ok(Found::Many(reads.iter().map(|read| self.read_one(caller, read)).collect()))
+                let mut room = Room::of(self.limits.many_bytes);
+                let mut all = Vec::with_capacity(reads.len());
+                for read in reads {
+                    let found = self.read_one(caller, read, &mut room);
+                    if room.exceeded {
+                        return Err(ErrorCode::BadArguments);
+                    }
+                    all.push(found);
+                }
+                Ok(Found::Many(all))
             }
-            read => self.read_one(caller, read),
+            read => self.read_one(caller, read, &mut Room::of(usize::MAX)),
         }
     }
 
@@ -34,10 +46,13 @@ impl Tree {
         })
     }
 
-    fn read_one(&self, caller: &Caller, read: &Read) -> Result<Found, ErrorCode> {
+    /// One read, as far as there is `room` for what it finds. Data and names are not copied before there is; where
+    /// there is none the error is of no account.
+    fn read_one(&self, caller: &Caller, read: &Read, room: &mut Room) -> Result<Found, ErrorCode> {
         match read {
             Read::Get { path } => {
                 let node = self.readable(caller, path, Permissions::READ)?;
+                room.take(node.data_len())?;
                 Ok(Found::Data { data: node.read_data(), stat: node.stat() })
             }
             Read::Exists { path } => {
@@ -46,22 +61,26 @@ impl Tree {
             }
             Read::Children { path } => {
                 let node = self.readable(caller, path, Permissions::READ)?;
-                Ok(Found::Children { names: self.names_of(node), stat: node.stat() })
+                Ok(Found::Children { names: self.names_of(node, room)?, stat: node.stat() })
             }
             Read::ChildrenPage { limit: 0, .. } => Err(ErrorCode::BadArguments),
             Read::ChildrenPage { path, after, limit } => {
                 let node = self.readable(caller, path, Permissions::READ)?;
-                let (names, next) = self.page_of(node, *after, *limit);
+                let (names, next) = self.page_of(node, *after, *limit, room)?;
                 Ok(Found::ChildrenPage { names, next, stat: node.stat() })
             }
             Read::Acl { path } => {
                 let node = self.readable(caller, path, Permissions::READ | Permissions::ADMIN)?;
                 let acl = acl_rules::redact(self.acls.get(node.acl), &caller.identities);
+                for AclEntry { identity, .. } in acl.entries() {
+                    room.take_item(identity.scheme.len().saturating_add(identity.id.len()))?;
+                }
                 Ok(Found::Acl { acl, stat: node.stat() })
             }
             Read::Ephemerals { prefix } => {
                 let mut paths: Vec<ZnodePath> = self.ephemerals_of(caller.session);
                 paths.retain(|path| path.as_str().starts_with(prefix.as_str()));
+                paths.iter().try_for_each(|path| room.take_item(path.as_str().len()))?;
                 Ok(Found::Ephemerals(paths))
             }
             Read::CountDescendants { path } => {
@@ -71,6 +90,8 @@ impl Tree {
                     Some(id) => self.descend(id).skip(1).count(),
                     None => 0,
                 };
+                // Not for its size, but for the walk.
+                room.take(below)?;
                 Ok(Found::Count(below as u64))
             }
             Read::Many(_) => Err(ErrorCode::BadArguments),
@@ -86,12 +107,10 @@ impl Tree {
         if permitted { Ok(node) } else { Err(ErrorCode::NoAuth) }
     }
 
-    fn names_of(&self, node: &Node) -> Vec<Box<str>> {
+    fn names_of(&self, node: &Node, room: &mut Room) -> Result<Vec<Box<str>>, ErrorCode> {
         let children = node.children.as_ref();
-        let mut names = Vec::with_capacity(node.child_count());
         let ids = children.into_iter().flat_map(|children| children.iter()).map(|(_, id)| id);
-        names.extend(ids.map(|id| self.slab.get(id).name.clone()));
-        names
+        self.names(ids, node.child_count(), room)
     }
 
     fn page_of(
@@ -99,8 +118,9 @@ impl Tree {
         node: &Node,
         after: Option<ChildCursor>,
         limit: u32,
-    ) -> (Vec<Box<str>>, Option<ChildCursor>) {
-        let Some(children) = &node.children else { return (Vec::new(), None) };
+        room: &mut Room,
+    ) -> Result<(Vec<Box<str>>, Option<ChildCursor>), ErrorCode> {
+        let Some(children) = &node.children else { return Ok((Vec::new(), None)) };
         let mut rest: Box<dyn Iterator<Item = (u64, NodeId)> + '_> = match after {
             Some(cursor) => Box::new(children.after(cursor.ordinal())),
             None => Box::new(children.iter()),
@@ -110,6 +130,57 @@ impl Tree {
             (Some((ordinal, _)), Some(_)) => Some(ChildCursor::new(*ordinal)),
             _ => None,
         };
-        (page.into_iter().map(|(_, id)| self.slab.get(id).name.clone()).collect(), next)
+        Ok((self.names(page.iter().map(|(_, id)| *id), page.len(), room)?, next))
+    }
+
+    fn names(
+        &self,
+        ids: impl Iterator<Item = NodeId>,
+        count: usize,
+        room: &mut Room,
+    ) -> Result<Vec<Box<str>>, ErrorCode> {
+        // What the list itself takes is allocated before the first name is seen.
+        room.take(count.saturating_mul(ITEM))?;
+        let mut names = Vec::with_capacity(count);
+        for id in ids {
+            let name = &self.slab.get(id).name;
+            room.take(name.len())?;
+            names.push(name.clone());
+        }
+        Ok(names)
+    }
+}
+
+/// What an item of a list counts for beside its text: the place in the list.
+const ITEM: usize = 16;
+
+/// How much more several reads may find.
+struct Room {
+    left: usize,
+    exceeded: bool,
+}
+
+impl Room {
+    fn of(bytes: usize) -> Self {
+        Self { left: bytes, exceeded: false }
+    }
+
+    /// Takes room for so many bytes.
+    fn take(&mut self, bytes: usize) -> Result<(), ErrorCode> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => {
+                self.exceeded = true;
+                Err(ErrorCode::BadArguments)
+            }
+        }
+    }
+
+    /// Takes room for an item of a list with so many bytes of text.
+    fn take_item(&mut self, text: usize) -> Result<(), ErrorCode> {
+        self.take(text.saturating_add(ITEM))
     }
 }

@@ -175,7 +175,8 @@ pub enum Read {
         /// The node.
         path: RequestPath,
     },
-    /// Several reads of one state; each succeeds or fails by itself.
+    /// Several reads of one state; each succeeds or fails by itself, but when there are too many, or they find too
+    /// much together, all is refused as `BadArguments`.
     Many(#[serde(deserialize_with = "super::flat::flat")] Vec<Read>),
 }
 

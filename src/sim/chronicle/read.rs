@@ -1,5 +1,6 @@
 //! What a read must find.
 
+use crate::tree::TreeLimits;
 use crate::types::{
     Acl, AclEntry, Caller, ChildCursor, ErrorCode, Found, Identity, Permissions, Read, RequestPath, Zxid,
 };
@@ -57,7 +58,14 @@ impl Annals {
                     Read::Many(_) => Some(Err(ErrorCode::BadArguments)),
                     read => self.read(caller, zxid, read),
                 });
-                Ok(Found::Many(found.collect::<Option<_>>()?))
+                let found: Vec<Result<Found, ErrorCode>> = found.collect::<Option<_>>()?;
+                let bytes: usize = found.iter().flatten().map(size).sum();
+                // The servers run with this limit, which no configuration changes.
+                if bytes > TreeLimits::default().many_bytes {
+                    Err(ErrorCode::BadArguments)
+                } else {
+                    Ok(Found::Many(found))
+                }
             }
         })
     }
@@ -74,6 +82,23 @@ impl Annals {
         }
         let node = self.at(path.as_str(), zxid).ok_or(ErrorCode::NoNode)?;
         if node.acl.permits(wanted, &caller.identities) { Ok(node) } else { Err(ErrorCode::NoAuth) }
+    }
+}
+
+/// What counts of an answer where several are bounded together.
+fn size(found: &Found) -> usize {
+    let list = |lengths: &mut dyn Iterator<Item = usize>| lengths.map(|length| length + 16).sum::<usize>();
+    match found {
+        Found::Data { data, .. } => data.as_ref().map_or(0, |data| data.len()),
+        Found::Children { names, .. } | Found::ChildrenPage { names, .. } => {
+            list(&mut names.iter().map(|name| name.len()))
+        }
+        Found::Acl { acl, .. } => {
+            list(&mut acl.entries().iter().map(|entry| entry.identity.scheme.len() + entry.identity.id.len()))
+        }
+        Found::Ephemerals(paths) => list(&mut paths.iter().map(|path| path.as_str().len())),
+        Found::Count(count) => usize::try_from(*count).unwrap_or(usize::MAX),
+        Found::Stat(_) | Found::Many(_) => 0,
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::tree::{Outstanding, Tree, TreeLimits};
@@ -241,4 +242,38 @@ fn the_simple_tree_shows_at_every_past_position_what_the_servers_tree_showed_the
             assert_eq!(chronicle.read(&caller, zxid, &read), Some(found), "seed {seed}: {read:?} at {zxid}");
         }
     }
+}
+
+#[test]
+fn the_simple_tree_refuses_several_reads_that_find_too_much_as_the_servers_tree_does() {
+    let mut chronicle = chronicle();
+    let (mut tree, mut outstanding) = (Tree::new(TreeLimits::default()), Outstanding::new());
+    let caller = Caller { session: session(1), identities: Vec::new() };
+    let time = WallTime::from_millis(1_000);
+    for (counter, name, len) in [(3, "/large", 1 << 20), (4, "/rest", (1 << 20) - 300), (5, "/a", 40)] {
+        let data = Some(vec![7; len].into());
+        let write = Write::Create { path: name.into(), data, acl: Acl::open(), mode: CreateMode::EPHEMERAL };
+        let txn = tree.prepare(&mut outstanding, &caller, zxid(counter), time, &write).unwrap();
+        tree.apply(zxid(counter), session(1), time, &txn, &mut Vec::new()).unwrap();
+        outstanding.retire(zxid(counter));
+        chronicle.add(zxid(counter), &transaction(session(1), txn)).unwrap();
+    }
+    // Beside these there is room for 300 bytes in four MiB.
+    let mut all = vec![Read::Get { path: "/large".into() }; 3];
+    all.push(Read::Get { path: "/rest".into() });
+    let mut refused = BTreeSet::new();
+    let of_two_nodes = reads().into_iter().take(14);
+    for read in of_two_nodes {
+        let mut all = all.clone();
+        for count in 1..=100 {
+            all.push(read.clone());
+            let many = Read::Many(all.clone());
+            let found = tree.read(&caller, &many);
+            if found.is_err() {
+                refused.insert(format!("{:?}", std::mem::discriminant(&read)));
+            }
+            assert!(chronicle.read(&caller, zxid(5), &many) == Some(found), "{count} of {read:?}");
+        }
+    }
+    assert_eq!(refused.len(), 6, "all kinds of reads but Exists were refused: {refused:?}");
 }

@@ -1,4 +1,4 @@
-use crate::types::{AclEntry, ChangeKind, ChildCursor, Permissions};
+use crate::types::{AclEntry, ChangeKind, ChildCursor, Permissions, RequestPath};
 
 use super::super::edit::NewNode;
 use super::super::node::Kind;
@@ -493,6 +493,51 @@ fn several_reads_are_answered_one_by_one_and_are_bounded() {
         vec![Ok(Found::Stat(lone.stat("/a"))), Err(ErrorCode::NoNode), Err(ErrorCode::BadArguments)];
     assert_eq!(lone.read(&many), Ok(Found::Many(expected)));
     assert_eq!(lone.read(&Read::Many(vec![get("/a"); 4])), Err(ErrorCode::BadArguments));
+}
+
+#[test]
+fn several_reads_that_find_too_much_together_are_refused_and_one_alone_is_not() {
+    let mut lone = Lone::with_limits(TreeLimits { many_bytes: 100, ..TreeLimits::default() });
+    lone.create("/p");
+    lone.write(&create_with("/p/forty", "a text of forty bytes, no more, no less.")).unwrap();
+    lone.write(&create("/p/ephemeral", CreateMode::EPHEMERAL)).unwrap();
+    let (path, child) = (RequestPath::from("/p"), RequestPath::from("/p/forty"));
+    // What each finds counts for: "forty" and "ephemeral" have 14 letters, "world:anyone" 11, "/p/ephemeral" 12.
+    for (read, bytes) in [
+        (Read::Get { path: child }, 40),
+        (Read::Children { path: path.clone() }, 14 + 2 * 16),
+        (Read::ChildrenPage { path: path.clone(), after: None, limit: 1 }, 5 + 16),
+        (Read::Acl { path: path.clone() }, 11 + 16),
+        (Read::Ephemerals { prefix: path.clone() }, 12 + 16),
+        (Read::CountDescendants { path }, 2),
+    ] {
+        let fit = 100 / bytes;
+        let most = lone.read(&Read::Many(vec![read.clone(); fit]));
+        assert_eq!(most, Ok(Found::Many(vec![lone.read(&read); fit])), "{fit} of {read:?}");
+        let refused = lone.read(&Read::Many(vec![read.clone(); fit + 1]));
+        assert_eq!(refused, Err(ErrorCode::BadArguments), "{} of {read:?}", fit + 1);
+        lone.tree.limits.many_bytes = 1;
+        assert!(lone.read(&read).is_ok(), "{read:?} alone");
+        lone.tree.limits.many_bytes = 100;
+    }
+    // What fails finds nothing, and what is refused is refused whole, whatever came before.
+    let nothing = Read::Get { path: "/none".into() };
+    assert!(lone.read(&Read::Many(vec![nothing.clone(); 1_000])).is_ok());
+    let mut reads = vec![nothing];
+    reads.extend(vec![Read::Get { path: "/p/forty".into() }; 3]);
+    assert_eq!(lone.read(&Read::Many(reads)), Err(ErrorCode::BadArguments));
+}
+
+#[test]
+fn many_reads_of_the_largest_data_are_refused_and_one_of_them_is_not() {
+    let mut lone = Lone::new();
+    let data = Some(Bytes::from(vec![7; 1 << 20]));
+    let write = Write::Create { path: "/a".into(), data, acl: Acl::open(), mode: CreateMode::PERSISTENT };
+    lone.write(&write).unwrap();
+    let get = Read::Get { path: "/a".into() };
+    assert!(lone.read(&Read::Many(vec![get.clone()])).is_ok());
+    // Without the answer in a message: it would be as large as what is refused.
+    assert_eq!(lone.read(&Read::Many(vec![get; 16_384])).err(), Some(ErrorCode::BadArguments));
 }
 
 #[test]
