@@ -223,6 +223,9 @@ impl Replica {
         if let Some(due) = earlier.filter(|_| !local(&request)) {
             return Err(("ClientOrder", format!("#{} is answered before #{due}", reply.tag)));
         }
+        // What came behind the request may have counted already when it was executed, or not yet.
+        let behind = client.asked.iter().skip(place);
+        let added = behind.filter(|(_, request)| matches!(request, Request::AddIdentity(_))).count();
         let caller = client.caller.clone();
         match &request {
             Request::Write { write, .. } => {
@@ -271,7 +274,8 @@ impl Replica {
                         let entries = chronicle.between(since, self.at).iter();
                         entries.flat_map(|entry| &entry.changes).collect()
                     };
-                    self.watches.asked(reply.client, &caller.identities, watch, lookup, changes_since)?;
+                    let (all, client) = (&caller.identities, reply.client);
+                    self.watches.asked(client, all, added, watch, lookup, changes_since)?;
                 }
             }
             _ => {}
