@@ -61,7 +61,7 @@ impl Peer {
         let mut inspection = Inspection {
             data_size: tree.approximate_data_size(),
             ephemerals: tree.ephemeral_count() as u64,
-            ephemeral_owners: tree.ephemeral_owners().count() as u64,
+            ephemeral_owners: tree.ephemeral_owners().len() as u64,
             ..Inspection::default()
         };
         if detail == Detail::Lists {

@@ -75,7 +75,7 @@ impl Tree {
     }
 
     /// The sessions that have ephemerals, in order, and how many.
-    pub fn ephemeral_owners(&self) -> impl Iterator<Item = (SessionId, usize)> + '_ {
+    pub fn ephemeral_owners(&self) -> impl ExactSizeIterator<Item = (SessionId, usize)> + '_ {
         self.ephemerals.iter().map(|(session, nodes)| (*session, nodes.len()))
     }
 

@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::client::Client;
 use super::harness::{Dir, Site, get, until};
@@ -59,6 +63,30 @@ async fn the_admin_server_tells_what_zookeepers_tells() {
     assert_eq!(code, 404);
     assert!(body.contains("Unknown command: nonsense"));
     assert!(site.get("/commands").await.1.contains("href=\"/commands/ruok\""));
+}
+
+#[tokio::test]
+async fn who_only_holds_connections_takes_no_more_than_the_ports_give() {
+    let dir = Dir::new();
+    let [port] = super::harness::ports();
+    let class = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+    let more = format!(
+        "metricsProvider.className={class}\nmetricsProvider.httpHost=127.0.0.1\nmetricsProvider.httpPort={port}\n"
+    );
+    let mut site = Site::alone(&dir, &more);
+    site.run();
+    Client::connect(site.client).await;
+    for port in [port, site.admin] {
+        until("the port answers", || get(port, "/metrics", "localhost")).await;
+        let mut held = Vec::new();
+        for _ in 0..64 {
+            held.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+        }
+        let early = timeout(Duration::from_millis(300), get(port, "/metrics", "localhost")).await;
+        assert!(early.is_err(), "one connection too many is taken at {port}");
+        drop(held);
+        assert_eq!(get(port, "/metrics", "localhost").await.unwrap().0, 200);
+    }
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use crate::node::Node;
 
 use super::ConnectionOptions;
-use super::words::{self, ServerReport, Word};
+use super::words::{self, Needs, ServerReport, Word};
 
 pub use options::ServeOptions;
 pub use registry::Registry;
@@ -90,7 +90,8 @@ impl Service {
         self.stop.send_replace(true);
     }
 
-    /// All that the texts of the four-letter words are made of, for other ways to show it.
+    /// What the text of a four-letter word is made of, for other ways to show it: status, counters, and the lists and the
+    /// inspection as far as the text shows them.
     pub async fn report(&self, word: Word) -> ServerReport {
         self.server.report(word).await
     }
@@ -138,19 +139,25 @@ impl Server {
             Word::Srst => self.options.registry.reset(),
             _ => {}
         }
-        let report = self.report(word).await;
+        let report = match word.needs() {
+            Needs::Nothing => ServerReport::stopped(),
+            Needs::Status => {
+                ServerReport { status: self.node.status().await.ok(), ..ServerReport::stopped() }
+            }
+            Needs::Connections | Needs::Inspection => self.report(word).await,
+        };
         words::answer(word, &report, self.options.host.as_ref())
     }
 
     async fn report(&self, word: Word) -> ServerReport {
         let mut report = ServerReport::stopped();
-        let (Ok(status), Ok(inspection)) = (self.node.status().await, self.node.inspect(word.detail()).await)
-        else {
-            return report;
-        };
+        let Ok(status) = self.node.status().await else { return report };
+        if word.needs() >= Needs::Inspection {
+            let Ok(inspection) = self.node.inspect(word.detail()).await else { return report };
+            report.inspection = inspection;
+        }
         let members = || self.node.ensemble().members();
         report.status = Some(status);
-        report.inspection = inspection;
         report.servers = members().count();
         report.voters = members().filter(|(_, member)| member.voting).count();
         self.options.registry.fill(&mut report, word.lists_connections());

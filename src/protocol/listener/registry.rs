@@ -23,6 +23,8 @@ struct State {
     connections: BTreeMap<u64, Arc<Entry>>,
     by_address: BTreeMap<IpAddr, usize>,
     activity: Activity,
+    /// The sum over all connections, kept up so that who only wants the number does not hold up all of them.
+    outstanding: usize,
     rejected: u64,
 }
 
@@ -108,15 +110,15 @@ impl Registry {
 
     pub(super) fn fill(&self, report: &mut ServerReport, lists: bool) {
         report.uptime = self.started.elapsed();
-        let entries: Vec<_> = {
+        let entries: Option<Vec<_>> = {
             let state = self.state();
             report.activity = state.activity;
             report.connection_count = state.connections.len();
+            report.outstanding = state.outstanding;
             report.rejected = state.rejected;
-            state.connections.values().cloned().collect()
+            lists.then(|| state.connections.values().cloned().collect())
         };
-        report.outstanding = entries.iter().map(|entry| entry.facts().outstanding).sum();
-        if lists {
+        if let Some(entries) = entries {
             let zero = self.zero_millis();
             report.connections = entries.iter().map(|entry| entry.report(zero)).collect();
         }
@@ -185,23 +187,28 @@ impl Place {
     /// Takes over what happened on the connection.
     pub(super) fn update(&self, connection: &mut ClientConnection) {
         let activity = connection.take_activity();
-        {
+        let outstanding = connection.outstanding();
+        let before = {
             let mut facts = self.entry.facts();
             facts.activity.add(&activity);
             facts.session = connection.session();
             facts.timeout_millis = connection.timeout_millis();
-            facts.outstanding = connection.outstanding();
-        }
-        if !activity.is_empty() {
+            std::mem::replace(&mut facts.outstanding, outstanding)
+        };
+        if !activity.is_empty() || before != outstanding {
             let mut state = self.registry.state();
             state.activity.add(&activity);
+            // Only this place's part changes, which is in the sum.
+            state.outstanding = state.outstanding - before + outstanding;
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let outstanding = self.entry.facts().outstanding;
         let mut state = self.registry.state();
+        state.outstanding -= outstanding;
         state.connections.remove(&self.number);
         let address = self.entry.address.ip();
         if let Some(count) = state.by_address.get_mut(&address) {
@@ -241,3 +248,6 @@ fn wall_millis() -> i64 {
     let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,19 @@ words! {
     Wchs = "wchs",
 }
 
+/// What a text is made of, besides what the host knows. Each takes in those before it, and costs more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(in crate::protocol) enum Needs {
+    /// Nothing at all.
+    Nothing,
+    /// The status, if only to tell whether there is a quorum.
+    Status,
+    /// The counters of the connections, and the connections where [`Word::lists_connections`].
+    Connections,
+    /// What the peer holds, as far as [`Word::detail`].
+    Inspection,
+}
+
 impl Word {
     /// The word of these bytes.
     #[must_use]
@@ -100,6 +113,16 @@ impl Word {
     #[must_use]
     pub const fn lists_connections(self) -> bool {
         matches!(self, Self::Cons | Self::Stat)
+    }
+
+    /// What the text is made of. Anybody may ask, as often as they like, so nothing is looked up in vain.
+    pub(in crate::protocol) const fn needs(self) -> Needs {
+        match self {
+            Self::Ruok | Self::Envi | Self::Gtmk | Self::Stmk => Needs::Nothing,
+            Self::Isro | Self::Crst | Self::Srst | Self::Conf | Self::Dirs | Self::Hash => Needs::Status,
+            Self::Srvr | Self::Stat | Self::Cons => Needs::Connections,
+            Self::Mntr | Self::Dump | Self::Wchc | Self::Wchp | Self::Wchs => Needs::Inspection,
+        }
     }
 
     const fn bit(self) -> u32 {

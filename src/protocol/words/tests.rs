@@ -188,6 +188,34 @@ fn without_a_quorum_only_the_process_answers() {
     }
 }
 
+/// The same report, without what is not said to be needed.
+fn only(needs: Needs, all: ServerReport) -> ServerReport {
+    let mut some = ServerReport::stopped();
+    if needs >= Needs::Status {
+        some.status = all.status.clone();
+    }
+    if needs >= Needs::Connections {
+        let inspection = Inspection::default();
+        some = ServerReport { inspection, ..all.clone() };
+    }
+    if needs >= Needs::Inspection {
+        some = all;
+    }
+    some
+}
+
+#[test]
+fn a_text_is_made_of_what_its_word_needs() {
+    let mut waiting = report(Role::Looking);
+    waiting.status.as_mut().unwrap().serving = false;
+    for report in [report(Role::Leading), report(Role::Following), waiting, ServerReport::stopped()] {
+        for word in Word::ALL {
+            let text = answer(*word, &only(word.needs(), report.clone()), &Host);
+            assert_eq!(text, answer(*word, &report, &Host), "{word}");
+        }
+    }
+}
+
 #[test]
 fn a_whitelist_is_read_as_zookeeper_reads_it() {
     assert!(WordSet::default().allows(Word::Srvr) && !WordSet::default().allows(Word::Stat));

@@ -402,6 +402,7 @@ fn a_session_takes_its_ephemerals_with_it_the_outstanding_ones_too() {
     lone.tree.apply(first, session(7), lone.time, &made, &mut changes).unwrap();
     lone.tree.apply(second, session(7), lone.time, &gone, &mut changes).unwrap();
     lone.apply(session(7), &Txn::CloseSession { ephemerals: listed.len() as u64 }).unwrap();
+    assert_eq!(lone.tree.ephemeral_owners().len(), 1, "known without a look at each");
     assert_eq!(lone.tree.ephemeral_owners().collect::<Vec<_>>(), [(session(8), 1)]);
     assert_eq!(lone.tree.ephemeral_count(), 1);
     assert_eq!(lone.stat("/p").pzxid, lone.zxid);

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::protocol::record::{
@@ -202,6 +203,32 @@ async fn the_words_are_answered_to_whoever_asks_and_to_the_program() {
     let figures = servers.services[0].word(Word::Mntr).await;
     assert!(figures.contains("zk_global_sessions\t1\n"), "{figures}");
     servers.nodes[0].shutdown();
+}
+
+#[tokio::test]
+async fn a_word_asks_the_server_no_more_than_its_text_needs() {
+    let servers = Servers::start(1, ServeOptions::default).await;
+    // Nothing else runs while this task does not wait: what is there at once was made without the server.
+    for word in [Word::Ruok, Word::Envi, Word::Gtmk, Word::Stmk] {
+        assert!(servers.services[0].word(word).now_or_never().is_some(), "{word} asks the server");
+    }
+    for word in [
+        Word::Isro,
+        Word::Crst,
+        Word::Srst,
+        Word::Conf,
+        Word::Dirs,
+        Word::Hash,
+        Word::Srvr,
+        Word::Stat,
+        Word::Cons,
+    ] {
+        let mut text = Box::pin(servers.services[0].word(word));
+        assert!((&mut text).now_or_never().is_none(), "{word} tells whether there is a quorum");
+        // The server answers in turn: when it has answered this, it has answered the first question of the word.
+        servers.nodes[0].status().await.unwrap();
+        assert!((&mut text).now_or_never().is_some(), "{word} asks the server twice");
+    }
 }
 
 #[tokio::test]
