@@ -12,11 +12,15 @@ use super::{
     Attach, Clock, Connection, Connector as _, Delivery, Node, NodeConfig, NodeError, NodeStopped, OpenError,
 };
 
-use crate::peer::{Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, Request, Role};
+use crate::peer::{
+    Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, Request, Role, WatchRequest,
+};
 use crate::storage::fragile::{Fragile, disk_full};
 use crate::storage::{MemoryStorage, Storage as _};
 use crate::transport::{Hub, HubTransport};
-use crate::types::{ClusterId, ServerId, Written, Zxid};
+use crate::types::{
+    ClusterId, Expected, RequestPath, ServerId, WatchEvent, WatchEventKind, WatchMode, Write, Written, Zxid,
+};
 
 /// A quorum of one.
 struct World {
@@ -87,13 +91,20 @@ fn deliveries(connection: &mut Connection) -> Vec<Delivery> {
 }
 
 fn create(path: &str) -> Request {
-    let write = crate::types::Write::Create {
+    Request::Write { write: creation(path), number: None }
+}
+
+fn creation(path: &str) -> Write {
+    Write::Create {
         path: path.into(),
         data: None,
         acl: crate::types::Acl::open(),
         mode: crate::types::CreateMode::PERSISTENT,
-    };
-    Request::Write { write, number: None }
+    }
+}
+
+fn multi(writes: impl Iterator<Item = Write>) -> Request {
+    Request::Write { write: Write::Multi(writes.collect()), number: None }
 }
 
 #[test]
@@ -246,6 +257,42 @@ fn a_client_that_takes_nothing_is_closed_as_overloaded_and_the_others_go_on() {
     assert!(taken.len() <= 8 + 2, "{} deliveries waited", taken.len());
     world.send(&mut modest, 1, Request::Ping);
     assert!(matches!(&deliveries(&mut modest)[..], [Delivery::Reply(_)]));
+}
+
+#[test]
+fn a_client_hears_all_of_a_large_transaction_and_of_many_watches_at_once() {
+    let mut world = World::new(config());
+    let mut writer = world.connect();
+    let mut watcher = world.connect();
+    let paths = || (0..2_500).map(|number| format!("/{number}"));
+    let deleted = |deliveries: &[Delivery]| {
+        let is_it = |delivery: &&Delivery| {
+            matches!(delivery, Delivery::Watch(WatchEvent { kind: WatchEventKind::Deleted, .. }))
+        };
+        deliveries.iter().filter(is_it).count()
+    };
+    world.send(&mut writer, 1, multi(paths().map(|path| creation(&path))));
+    let watch = WatchRequest::Add { path: "/".into(), mode: WatchMode::PersistentRecursive };
+    world.send(&mut watcher, 1, Request::Watch(watch));
+    assert_eq!(deliveries(&mut watcher).len(), 1);
+    let delete = |path: String| Write::Delete { path: path.as_str().into(), expected: Expected::Any };
+    world.send(&mut writer, 2, multi(paths().map(delete)));
+    let heard = deliveries(&mut watcher);
+    assert_eq!((heard.len(), deleted(&heard)), (2_500, 2_500), "{:?}", heard.last());
+
+    // Another one had watches on all of them, and was away.
+    let mut late = world.connect();
+    let restore = WatchRequest::Restore {
+        since: Zxid::ZERO,
+        data: paths().map(|path| RequestPath::from(path.as_str())).collect(),
+        exist: Vec::new(),
+        child: Vec::new(),
+        persistent: Vec::new(),
+        recursive: Vec::new(),
+    };
+    world.send(&mut late, 1, Request::Watch(restore));
+    let heard = deliveries(&mut late);
+    assert_eq!((heard.len(), deleted(&heard)), (2_501, 2_500), "{:?}", heard.last());
 }
 
 #[test]
