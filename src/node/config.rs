@@ -20,6 +20,12 @@ pub struct NodeConfig {
     /// session with many ephemerals, of watches that are restored. So the default follows from the limits of these. Places
     /// that nothing waits in cost no memory.
     pub outbound: usize,
+    /// How many bytes these deliveries may keep in memory together; one more delivery, and the client is closed likewise.
+    /// What a client takes at once may be longer than this.
+    ///
+    /// Counted are names, paths, lists and the places in the queue; not counted is data, which waits without being copied
+    /// from the tree.
+    pub outbound_len: usize,
     /// How many events may wait for one reader of [`events`](super::Node::events).
     pub events: usize,
 }
@@ -29,7 +35,7 @@ impl NodeConfig {
     #[must_use]
     pub fn new(peer: PeerConfig) -> Self {
         let outbound = outbound(&peer.limits);
-        Self { peer, connections: 10_000, inbound: 64, outbound, events: 1_024 }
+        Self { peer, connections: 10_000, inbound: 64, outbound, outbound_len: 64 << 20, events: 1_024 }
     }
 
     /// Judges the configuration.
@@ -43,6 +49,7 @@ impl NodeConfig {
             ("connections", self.connections),
             ("inbound", self.inbound),
             ("outbound", self.outbound),
+            ("outbound_len", self.outbound_len),
             ("events", self.events),
         ] {
             if limit == 0 {

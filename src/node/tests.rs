@@ -13,13 +13,14 @@ use super::{
 };
 
 use crate::peer::{
-    Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, Request, Role, WatchRequest,
+    Answer, CloseReason, ConfigError, Ensemble, PeerConfig, PeerEvent, ReadLevel, Request, Role, WatchRequest,
 };
 use crate::storage::fragile::{Fragile, disk_full};
 use crate::storage::{MemoryStorage, Storage as _};
 use crate::transport::{Hub, HubTransport};
 use crate::types::{
-    ClusterId, Expected, RequestPath, ServerId, WatchEvent, WatchEventKind, WatchMode, Write, Written, Zxid,
+    ClusterId, Expected, Read, RequestPath, ServerId, WatchEvent, WatchEventKind, WatchMode, Write, Written,
+    Zxid,
 };
 
 /// A quorum of one.
@@ -260,6 +261,35 @@ fn a_client_that_takes_nothing_is_closed_as_overloaded_and_the_others_go_on() {
 }
 
 #[test]
+fn a_client_that_asks_for_long_lists_and_takes_none_is_closed_as_overloaded() {
+    let mut config = config();
+    config.outbound_len = 100_000;
+    let mut world = World::new(config);
+    let mut greedy = world.connect();
+    // 1,000 names of 100 bytes are more than may wait, and still a list that can be asked for.
+    world.send(&mut greedy, 0, multi((0..1_000).map(|number| creation(&format!("/{number:0100}")))));
+    let mut deliveries_of = |tags: std::ops::Range<u64>| {
+        for tag in tags {
+            let read = Read::Children { path: "/".into() };
+            let request = Request::Read { read, level: ReadLevel::Session, watch: false };
+            world.send(&mut greedy, tag, request);
+        }
+        deliveries(&mut greedy)
+    };
+    assert_eq!(deliveries_of(1..1).len(), 1);
+    for tag in 1..4 {
+        let list = deliveries_of(tag..tag + 1);
+        assert!(matches!(&list[..], [Delivery::Reply(reply)] if reply.result.is_ok()), "{}", list.len());
+    }
+    let lists = deliveries_of(4..14);
+    assert!(
+        matches!(&lists[..], [Delivery::Reply(_), Delivery::Closed(CloseReason::Overloaded)]),
+        "{} deliveries waited",
+        lists.len()
+    );
+}
+
+#[test]
 fn a_client_hears_all_of_a_large_transaction_and_of_many_watches_at_once() {
     let mut world = World::new(config());
     let mut writer = world.connect();
@@ -351,4 +381,7 @@ fn a_configuration_that_cannot_work_is_refused() {
     let mut config = config();
     config.outbound = 0;
     assert_eq!(config.validate(), Err(ConfigError::ZeroLimit("outbound")));
+    config.outbound = 1;
+    config.outbound_len = 0;
+    assert_eq!(config.validate(), Err(ConfigError::ZeroLimit("outbound_len")));
 }
