@@ -38,6 +38,18 @@ impl Host {
 
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.connection.handle_bytes(Time::ZERO, bytes);
+        loop {
+            self.carry_out();
+            let output = std::mem::take(self.connection.output());
+            if output.is_empty() {
+                return;
+            }
+            self.sent.extend_from_slice(&output);
+            self.connection.handle_sent(Time::ZERO);
+        }
+    }
+
+    fn carry_out(&mut self) {
         while let Some(event) = self.connection.poll_event() {
             self.asked.push(event.clone());
             match event {
@@ -63,8 +75,6 @@ impl Host {
                 _ => unreachable!("an event that this host does not know"),
             }
         }
-        let output = std::mem::take(self.connection.output());
-        self.sent.extend_from_slice(&output);
     }
 
     fn deliver(&mut self, delivery: Delivery) {

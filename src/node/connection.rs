@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -8,6 +9,8 @@ use thiserror::Error;
 
 use crate::peer::{CloseReason, Connected, Reply, Request};
 use crate::types::{ClientId, Identity, Password, SessionId, WatchEvent, Zxid};
+
+use super::weight::weight;
 
 /// A client's wish for a session; what a connection begins with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,15 +65,33 @@ impl Connection {
     /// A connection and the server's end of it, where up to `inbound` requests and `outbound` deliveries wait.
     #[must_use]
     pub fn pair(client: ClientId, inbound: usize, outbound: usize) -> (Self, ServerEnd) {
+        Self::pair_within(client, inbound, outbound, usize::MAX)
+    }
+
+    /// As [`pair`](Self::pair), where the deliveries that wait may also keep no more than `outbound_len` bytes in memory;
+    /// data, which is shared with the tree, is not counted. Where none waits, one of any length may.
+    #[must_use]
+    pub fn pair_within(
+        client: ClientId,
+        inbound: usize,
+        outbound: usize,
+        outbound_len: usize,
+    ) -> (Self, ServerEnd) {
         let (request_sender, request_receiver) = mpsc::channel(inbound);
         let (delivery_sender, delivery_receiver) = mpsc::channel(outbound);
         let reason = Arc::new(OnceLock::new());
+        let waiting = Arc::new(AtomicUsize::new(0));
         let connection = Self {
             requests: Requests { client, queue: request_sender, limit: usize::MAX },
-            deliveries: Deliveries { queue: Some(delivery_receiver), reason: Arc::clone(&reason) },
+            deliveries: Deliveries {
+                queue: Some(delivery_receiver),
+                waiting: Arc::clone(&waiting),
+                reason: Arc::clone(&reason),
+            },
         };
         let inbound = Inbound { client, queue: request_receiver };
-        (connection, ServerEnd { inbound, outbound: Outbound { queue: delivery_sender, reason } })
+        let outbound = Outbound { queue: delivery_sender, waiting, limit: outbound_len, reason };
+        (connection, ServerEnd { inbound, outbound })
     }
 
     /// The same connection, on which at most so many requests may be without an answer: one more, and the server
@@ -165,7 +186,9 @@ pub struct Disconnected;
 /// The way out of a [`Connection`]; also a `Stream`.
 #[derive(Debug)]
 pub struct Deliveries {
-    queue: Option<mpsc::Receiver<Delivery>>,
+    queue: Option<mpsc::Receiver<(usize, Delivery)>>,
+    /// How many bytes wait.
+    waiting: Arc<AtomicUsize>,
     reason: Arc<OnceLock<CloseReason>>,
 }
 
@@ -181,12 +204,17 @@ impl Stream for Deliveries {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
         let Some(queue) = &mut self.queue else { return Poll::Ready(None) };
-        let delivery = ready!(queue.poll_next_unpin(context));
-        Poll::Ready(Some(delivery.unwrap_or_else(|| {
-            self.queue = None;
-            // A node that went without a word has stopped: the client tries elsewhere.
-            Delivery::Closed(self.reason.get().copied().unwrap_or(CloseReason::NotServing))
-        })))
+        Poll::Ready(Some(match ready!(queue.poll_next_unpin(context)) {
+            Some((weight, delivery)) => {
+                self.waiting.fetch_sub(weight, Ordering::AcqRel);
+                delivery
+            }
+            None => {
+                self.queue = None;
+                // A node that went without a word has stopped: the client tries elsewhere.
+                Delivery::Closed(self.reason.get().copied().unwrap_or(CloseReason::NotServing))
+            }
+        }))
     }
 }
 
@@ -243,7 +271,11 @@ impl Stream for Inbound {
 /// The way to a client. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct Outbound {
-    queue: mpsc::Sender<Delivery>,
+    /// Deliveries, each with its weight.
+    queue: mpsc::Sender<(usize, Delivery)>,
+    /// How many bytes wait. Only what is sent adds to it, before it is sent: it never falls below zero.
+    waiting: Arc<AtomicUsize>,
+    limit: usize,
     reason: Arc<OnceLock<CloseReason>>,
 }
 
@@ -254,9 +286,19 @@ impl Outbound {
     ///
     /// When the queue is full or the client is gone; the server then closes the connection.
     pub fn deliver(&mut self, delivery: Delivery) -> Result<(), Undeliverable> {
-        self.queue
-            .try_send(delivery)
-            .map_err(|error| if error.is_full() { Undeliverable::Full } else { Undeliverable::Gone })
+        if self.queue.is_closed() {
+            return Err(Undeliverable::Gone);
+        }
+        let weight = weight(&delivery);
+        let waiting = self.waiting.load(Ordering::Acquire);
+        if waiting > 0 && waiting.saturating_add(weight) > self.limit {
+            return Err(Undeliverable::Full);
+        }
+        self.waiting.fetch_add(weight, Ordering::AcqRel);
+        self.queue.try_send((weight, delivery)).map_err(|error| {
+            self.waiting.fetch_sub(weight, Ordering::AcqRel);
+            if error.is_full() { Undeliverable::Full } else { Undeliverable::Gone }
+        })
     }
 
     /// Closes the connection. What was delivered before still arrives, and then the reason, even if the
@@ -283,6 +325,7 @@ mod tests {
     use futures::executor::block_on;
 
     use super::*;
+    use crate::types::{Found, ZnodePath};
 
     fn pair(inbound: usize, outbound: usize) -> (Connection, ServerEnd) {
         Connection::pair(ClientId::new(1), inbound, outbound)
@@ -324,6 +367,31 @@ mod tests {
             }
             assert_eq!(connection.next().await, Some(Delivery::Closed(CloseReason::Overloaded)));
         });
+    }
+
+    #[test]
+    fn bytes_that_wait_are_bounded_and_one_delivery_of_any_length_may_wait() {
+        let list = |tag| {
+            let paths = (0..10).map(|number| ZnodePath::parse(&format!("/{number:01000}")).unwrap());
+            let found = Found::Many(vec![Ok(Found::Count(1)), Ok(Found::Ephemerals(paths.collect()))]);
+            let result = Ok(crate::peer::Answer::Found(found));
+            Delivery::Reply(Reply { client: ClientId::new(1), tag, zxid: Zxid::ZERO, result })
+        };
+        for (limit, fit) in [(1, 1), (10_000, 1), (35_000, 3)] {
+            let (mut connection, mut server) = Connection::pair_within(ClientId::new(1), 1, 100, limit);
+            // Whatever was taken before makes room, and what was refused takes none.
+            for _ in 0..3 {
+                for tag in 0..fit {
+                    assert_eq!(server.outbound.deliver(list(tag)), Ok(()), "{limit}");
+                }
+                assert_eq!(server.outbound.deliver(list(fit)), Err(Undeliverable::Full), "{limit}");
+                for tag in 0..fit {
+                    assert_eq!(block_on(connection.next()), Some(list(tag)), "{limit}");
+                }
+            }
+            drop(connection);
+            assert_eq!(server.outbound.deliver(list(0)), Err(Undeliverable::Gone));
+        }
     }
 
     #[test]

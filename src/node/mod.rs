@@ -19,6 +19,7 @@ mod observe;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 use std::fmt;
 use std::future::Future;
@@ -291,7 +292,8 @@ impl Shared {
             return Err(OpenError::Full);
         }
         let client = ClientId::new(self.next_client.fetch_add(1, Ordering::Relaxed));
-        let (connection, end) = Connection::pair(client, config.inbound, config.outbound);
+        let (connection, end) =
+            Connection::pair_within(client, config.inbound, config.outbound, config.outbound_len);
         send(commands, Command::Open { attach, end }).map_err(|_| OpenError::Stopped)?;
         Ok(connection.with_limit(config.peer.limits.requests_per_client))
     }

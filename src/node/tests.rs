@@ -14,12 +14,16 @@ use super::{
 };
 
 use crate::peer::{
-    Answer, CloseReason, ConfigError, Ensemble, Input, Output, PeerConfig, PeerEvent, Request, Role, Status,
+    Answer, CloseReason, ConfigError, Ensemble, Input, Output, PeerConfig, PeerEvent, ReadLevel, Request,
+    Role, Status, WatchRequest,
 };
 use crate::storage::fragile::{Fragile, disk_full};
 use crate::storage::{MemoryStorage, Storage as _};
 use crate::transport::{Hub, HubTransport};
-use crate::types::{ClientId, ClusterId, Now, ServerId, Written, Zxid};
+use crate::types::{
+    ClientId, ClusterId, Expected, Now, Read, RequestPath, ServerId, WatchEvent, WatchEventKind, WatchMode,
+    Write, Written, Zxid,
+};
 
 /// A quorum of one.
 struct World {
@@ -143,13 +147,20 @@ fn deliveries(connection: &mut Connection) -> Vec<Delivery> {
 }
 
 fn create(path: &str) -> Request {
-    let write = crate::types::Write::Create {
+    Request::Write { write: creation(path), number: None }
+}
+
+fn creation(path: &str) -> Write {
+    Write::Create {
         path: path.into(),
         data: None,
         acl: crate::types::Acl::open(),
         mode: crate::types::CreateMode::PERSISTENT,
-    };
-    Request::Write { write, number: None }
+    }
+}
+
+fn multi(writes: impl Iterator<Item = Write>) -> Request {
+    Request::Write { write: Write::Multi(writes.collect()), number: None }
 }
 
 #[test]
@@ -305,6 +316,71 @@ fn a_client_that_takes_nothing_is_closed_as_overloaded_and_the_others_go_on() {
 }
 
 #[test]
+fn a_client_that_asks_for_long_lists_and_takes_none_is_closed_as_overloaded() {
+    let mut config = config();
+    config.outbound_len = 100_000;
+    let mut world = World::new(config);
+    let mut greedy = world.connect();
+    // 1,000 names of 100 bytes are more than may wait, and still a list that can be asked for.
+    world.send(&mut greedy, 0, multi((0..1_000).map(|number| creation(&format!("/{number:0100}")))));
+    let mut deliveries_of = |tags: std::ops::Range<u64>| {
+        for tag in tags {
+            let read = Read::Children { path: "/".into() };
+            let request = Request::Read { read, level: ReadLevel::Session, watch: false };
+            world.send(&mut greedy, tag, request);
+        }
+        deliveries(&mut greedy)
+    };
+    assert_eq!(deliveries_of(1..1).len(), 1);
+    for tag in 1..4 {
+        let list = deliveries_of(tag..tag + 1);
+        assert!(matches!(&list[..], [Delivery::Reply(reply)] if reply.result.is_ok()), "{}", list.len());
+    }
+    let lists = deliveries_of(4..14);
+    assert!(
+        matches!(&lists[..], [Delivery::Reply(_), Delivery::Closed(CloseReason::Overloaded)]),
+        "{} deliveries waited",
+        lists.len()
+    );
+}
+
+#[test]
+fn a_client_hears_all_of_a_large_transaction_and_of_many_watches_at_once() {
+    let mut world = World::new(config());
+    let mut writer = world.connect();
+    let mut watcher = world.connect();
+    let paths = || (0..2_500).map(|number| format!("/{number}"));
+    let deleted = |deliveries: &[Delivery]| {
+        let is_it = |delivery: &&Delivery| {
+            matches!(delivery, Delivery::Watch(WatchEvent { kind: WatchEventKind::Deleted, .. }))
+        };
+        deliveries.iter().filter(is_it).count()
+    };
+    world.send(&mut writer, 1, multi(paths().map(|path| creation(&path))));
+    let watch = WatchRequest::Add { path: "/".into(), mode: WatchMode::PersistentRecursive };
+    world.send(&mut watcher, 1, Request::Watch(watch));
+    assert_eq!(deliveries(&mut watcher).len(), 1);
+    let delete = |path: String| Write::Delete { path: path.as_str().into(), expected: Expected::Any };
+    world.send(&mut writer, 2, multi(paths().map(delete)));
+    let heard = deliveries(&mut watcher);
+    assert_eq!((heard.len(), deleted(&heard)), (2_500, 2_500), "{:?}", heard.last());
+
+    // Another one had watches on all of them, and was away.
+    let mut late = world.connect();
+    let restore = WatchRequest::Restore {
+        since: Zxid::ZERO,
+        data: paths().map(|path| RequestPath::from(path.as_str())).collect(),
+        exist: Vec::new(),
+        child: Vec::new(),
+        persistent: Vec::new(),
+        recursive: Vec::new(),
+    };
+    world.send(&mut late, 1, Request::Watch(restore));
+    let heard = deliveries(&mut late);
+    assert_eq!((heard.len(), deleted(&heard)), (2_501, 2_500), "{:?}", heard.last());
+}
+
+#[test]
 fn connections_are_counted_while_they_last() {
     let mut config = config();
     config.connections = 2;
@@ -360,6 +436,9 @@ fn a_configuration_that_cannot_work_is_refused() {
     let mut config = config();
     config.outbound = 0;
     assert_eq!(config.validate(), Err(ConfigError::ZeroLimit("outbound")));
+    config.outbound = 1;
+    config.outbound_len = 0;
+    assert_eq!(config.validate(), Err(ConfigError::ZeroLimit("outbound_len")));
 }
 
 #[test]

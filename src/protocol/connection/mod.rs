@@ -65,7 +65,8 @@ pub enum ConnectionEvent {
 /// 1. hands over what arrives with [`handle_bytes`](Self::handle_bytes), while [`wants_bytes`](Self::wants_bytes), and what the node
 ///    delivers with [`handle_delivery`](Self::handle_delivery);
 /// 2. then drains [`poll_event`](Self::poll_event);
-/// 3. sends what is in [`output`](Self::output), and closes the connection when [`is_closing`](Self::is_closing) and all is sent.
+/// 3. sends what is in [`output`](Self::output), says so with [`handle_sent`](Self::handle_sent), and closes the connection when
+///    [`is_closing`](Self::is_closing) and all is sent.
 ///
 /// Bad input has the answers that ZooKeeper gives, but where that is a weakness; the tests beside this file have the table.
 pub struct ClientConnection {
@@ -159,6 +160,14 @@ impl ClientConnection {
         }
     }
 
+    /// Goes on, after some of the output was sent, with requests that had to wait for that. To be called before more bytes
+    /// are read; new events may follow.
+    pub fn handle_sent(&mut self, now: Time) {
+        if self.phase == Phase::Open {
+            self.take_frames(now);
+        }
+    }
+
     /// Sends the administrator's text, and closes.
     pub fn handle_text(&mut self, text: &str) {
         if self.phase == Phase::Asking {
@@ -201,7 +210,7 @@ impl ClientConnection {
     pub fn wants_bytes(&self) -> bool {
         match self.phase {
             Phase::Fresh => true,
-            Phase::Open => self.has_room() && self.output.len() < self.options.unsent,
+            Phase::Open => self.has_room(),
             Phase::Asking | Phase::Attaching { .. } | Phase::Ending | Phase::Closing => false,
         }
     }
@@ -242,9 +251,11 @@ impl ClientConnection {
         self.frames.waiting() + self.output.len()
     }
 
-    /// Whether one more request may wait.
+    /// Whether one more request may wait: a client that does not take its replies is not given more of them.
     fn has_room(&self) -> bool {
-        self.waiting.len() < self.options.outstanding && self.waiting_len < self.options.outstanding_len
+        self.waiting.len() < self.options.outstanding
+            && self.waiting_len < self.options.outstanding_len
+            && self.output.len() < self.options.unsent
     }
 
     fn take_frames(&mut self, now: Time) {

@@ -13,7 +13,7 @@ pub struct ConnectionOptions {
     pub outstanding: usize,
     /// How many bytes the requests that wait may have before no more are read; one request is taken whatever its length.
     pub outstanding_len: usize,
-    /// How many bytes may wait to be sent before no more requests are read.
+    /// How many bytes may wait to be sent before no more requests are read or taken; those that are taken already are answered.
     pub unsent: usize,
     /// Whether nodes with a time to live can be created; ZooKeeper's `extendedTypesEnabled`.
     pub extended_types: bool,

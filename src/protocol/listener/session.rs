@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Buf as _;
 use futures::future::BoxFuture;
@@ -47,6 +48,9 @@ pub(super) struct Session<S> {
     text: Option<BoxFuture<'static, String>>,
     /// Ends the handshake, and the farewell.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Ends a connection whose output is full, and whose client takes nothing of it. As no deliveries are taken then, even the
+    /// end of its session would not.
+    stalled: Option<Pin<Box<Sleep>>>,
     needs_flush: bool,
     is_parting: bool,
     is_shut: bool,
@@ -73,6 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             delayed: None,
             text: None,
             deadline,
+            stalled: None,
             needs_flush: false,
             is_parting: false,
             is_shut: false,
@@ -147,6 +152,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     // That the node has gone comes as its last delivery.
                     Poll::Ready(Err(_)) => {}
                     Poll::Ready(Ok(())) => {
+                        // The socket was not looked at while this waited.
+                        any = true;
                         let _gone_comes_as_a_delivery = requests.start_send(tag, request);
                     }
                 }
@@ -175,6 +182,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn write(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let any = self.write_output(context)?;
+        if any {
+            self.stalled = None;
+            // Requests may have waited for that.
+            self.connection.handle_sent(self.server.options.registry.now());
+        }
+        Ok(any)
+    }
+
+    fn write_output(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
         let mut any = false;
         while !self.connection.output().is_empty() {
             let output = self.connection.output();
@@ -200,6 +217,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.needs_flush = false;
         }
         Ok(any)
+    }
+
+    /// Whether the client has taken nothing for a whole session timeout, while the output was full.
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.connection.output().len() < FULL_OUTPUT {
+            self.stalled = None;
+            return Poll::Pending;
+        }
+        let span = Duration::from_millis(self.connection.timeout_millis().into());
+        self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(span))).poll_unpin(context)
     }
 
     /// Whether the connection is over: all is sent, and the client has closed too or has had its time.
@@ -257,6 +284,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Session<S> {
         }
         if this.connection.is_open() {
             this.deadline = None;
+            if this.poll_stalled(context).is_ready() {
+                tracing::debug!("a client takes nothing of what waits for it, and is let go");
+                return Poll::Ready(());
+            }
         } else if this.connection.is_closing() {
             if !this.is_parting {
                 this.is_parting = true;
@@ -273,3 +304,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Session<S> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -367,20 +367,27 @@ fn a_client_cannot_have_more_requests_taken_than_the_limit() {
 
 #[test]
 fn a_client_that_does_not_take_its_replies_has_no_more_requests_taken() {
-    let options = ConnectionOptions { unsent: 100, ..ConnectionOptions::default() };
+    let options = ConnectionOptions { unsent: 100, outstanding: 2, ..ConnectionOptions::default() };
     let mut host = Host::open_with(options);
     host.is_silent = true;
     let sync = Call::Sync(PathRequest { path: "/".repeat(200).into() });
-    host.connection.handle_bytes(Time::ZERO, &request_frame(1, &sync));
-    let reply = Reply {
-        client: crate::types::ClientId::new(1),
-        tag: 0,
-        zxid: Zxid::ZERO,
-        result: Ok(crate::peer::Answer::Done),
+    let done = |tag| {
+        let (client, result) = (crate::types::ClientId::new(1), Ok(crate::peer::Answer::Done));
+        Delivery::Reply(Reply { client, tag, zxid: Zxid::ZERO, result })
     };
-    host.connection.handle_delivery(Time::ZERO, Delivery::Reply(reply));
+    let flood = [1, 2, 3].map(|number| request_frame(number, &sync)).concat();
+    host.connection.handle_bytes(Time::ZERO, &flood);
+    assert_eq!(host.connection.outstanding(), 2);
+    host.connection.handle_delivery(Time::ZERO, done(0));
+    // The third has arrived, and there would be a place for it.
+    assert_eq!(host.connection.outstanding(), 1);
     assert!(!host.connection.wants_bytes());
+    host.connection.handle_delivery(Time::ZERO, done(1));
+    host.connection.handle_sent(Time::ZERO);
+    assert_eq!(host.connection.outstanding(), 0);
     host.connection.output().clear();
+    host.connection.handle_sent(Time::ZERO);
+    assert_eq!(host.connection.outstanding(), 1);
     assert!(host.connection.wants_bytes());
 }
 

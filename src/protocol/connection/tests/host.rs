@@ -94,6 +94,18 @@ impl Host {
     }
 
     fn settle(&mut self) {
+        loop {
+            self.carry_out();
+            let output = std::mem::take(self.connection.output());
+            if output.is_empty() {
+                return;
+            }
+            self.sent.extend_from_slice(&output);
+            self.connection.handle_sent(Time::ZERO);
+        }
+    }
+
+    fn carry_out(&mut self) {
         while let Some(event) = self.connection.poll_event() {
             self.asked.push(event.clone());
             if self.is_silent {
@@ -120,8 +132,6 @@ impl Host {
                 }
             }
         }
-        let output = std::mem::take(self.connection.output());
-        self.sent.extend_from_slice(&output);
     }
 }
 
