@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn bytes_that_wait_are_bounded_and_one_delivery_of_any_length_may_wait() {
         let list = |tag| {
-            let paths = (0..10).map(|number| ZnodePath::parse(&format!("/{number:01000}")).unwrap());
+            let paths = (0..10).map(|number| ZnodePath::parse(format!("/{number:01000}")).unwrap());
             let found = Found::Many(vec![Ok(Found::Count(1)), Ok(Found::Ephemerals(paths.collect()))]);
             let result = Ok(crate::peer::Answer::Found(found));
             Delivery::Reply(Reply { client: ClientId::new(1), tag, zxid: Zxid::ZERO, result })

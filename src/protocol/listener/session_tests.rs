@@ -73,7 +73,7 @@ impl World {
     /// The node's answer fills the output, beyond the bound above which no more deliveries are taken.
     fn fill(&mut self) {
         self.ask(std::iter::once(Call::GetEphemerals(PathRequest { path: "/".into() })));
-        let path = ZnodePath::parse(&format!("/{}", "n".repeat(FULL_OUTPUT + 10_000))).unwrap();
+        let path = ZnodePath::parse(format!("/{}", "n".repeat(FULL_OUTPUT + 10_000))).unwrap();
         self.reply(0, Answer::Found(Found::Ephemerals(vec![path])));
     }
 }
