@@ -14,6 +14,9 @@ use super::executor::{Executor, Sleep};
 /// 2026-01-01: where every world's wall clocks start, in milliseconds since the Unix epoch.
 const WALL_ZERO: i64 = 1_767_225_600_000;
 
+/// Millionths of a local second in a second of the world, where they are the same.
+const TRUE_RATE: u64 = 1_000_000;
+
 /// The clocks of one machine, on a world's virtual time: a monotonic one that may run fast or slow and may
 /// jump forward, and a wall clock that may jump anywhere. A clone is another handle.
 #[derive(Clone)]
@@ -29,7 +32,7 @@ impl SimClock {
         let state = State {
             base: executor.now(),
             local: executor.now(),
-            rate: 1_000_000,
+            rate: TRUE_RATE,
             wall_offset: 0,
             changes: 0,
             next_sleeper: 0,
@@ -118,9 +121,15 @@ struct State {
 
 impl State {
     fn at(&self, global: Time) -> Now {
-        let passed = global.since(self.base).as_micros();
-        let local = passed.saturating_mul(u128::from(self.rate)) / 1_000_000;
-        let local = u64::try_from(local).unwrap_or(u64::MAX);
+        let passed = global.as_micros().saturating_sub(self.base.as_micros());
+        let local = match self.rate {
+            // Most clocks are true, and all are asked with everything that happens.
+            TRUE_RATE => passed,
+            rate => {
+                let local = u128::from(passed) * u128::from(rate) / u128::from(TRUE_RATE);
+                u64::try_from(local).unwrap_or(u64::MAX)
+            }
+        };
         let millis = i64::try_from(global.as_micros() / 1_000).unwrap_or(i64::MAX);
         Now {
             time: self.local + Duration::from_micros(local),
@@ -150,30 +159,32 @@ impl Future for LocalSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let clock = self.clock.clone();
+        let Self { clock, deadline, sleep, changes, number } = &mut *self;
         loop {
             let global = clock.executor.now();
             let mut state = clock.lock();
-            if state.at(global).time >= self.deadline {
+            if state.at(global).time >= *deadline {
                 return Poll::Ready(());
             }
-            let number = *self.number.get_or_insert_with(|| {
+            let number = *number.get_or_insert_with(|| {
                 state.next_sleeper += 1;
                 state.next_sleeper
             });
-            state.sleepers.insert(number, context.waker().clone());
-            let (when, changes) = (state.when(self.deadline), state.changes);
-            drop(state);
-            if self.changes != changes {
-                self.sleep = None;
-                self.changes = changes;
+            let waker = context.waker();
+            match state.sleepers.get_mut(&number) {
+                Some(known) => known.clone_from(waker),
+                None => drop(state.sleepers.insert(number, waker.clone())),
             }
-            let sleep = self.sleep.get_or_insert_with(|| clock.executor.sleep_until(when));
-            if Pin::new(sleep).poll(context).is_pending() {
+            if sleep.is_none() || *changes != state.changes {
+                *changes = state.changes;
+                *sleep = Some(clock.executor.sleep_until(state.when(*deadline)));
+            }
+            drop(state);
+            if sleep.as_mut().is_some_and(|sleep| Pin::new(sleep).poll(context).is_pending()) {
                 return Poll::Pending;
             }
             // A rounding to microseconds may wake a step too early; then the rest is slept.
-            self.sleep = None;
+            *sleep = None;
         }
     }
 }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::ThreadId;
@@ -53,7 +54,13 @@ impl fmt::Display for Actor {
 /// failure: what another thread does cannot be replayed.
 #[derive(Clone)]
 pub struct Executor {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Microseconds. Asked for with everything that happens, and so apart from the rest.
+    now: AtomicU64,
+    state: Mutex<State>,
     woken: Arc<Woken>,
 }
 
@@ -62,23 +69,21 @@ impl Executor {
     /// `rng`; without, it is the order in which they were woken.
     #[must_use]
     pub fn new(rng: SeededRng, shuffle: bool) -> Self {
-        Self {
-            state: Arc::new(Mutex::new(State {
-                now: Time::ZERO,
-                rng,
-                shuffle,
-                tasks: BTreeMap::new(),
-                actors: BTreeMap::new(),
-                timers: BTreeMap::new(),
-                next_number: 1,
-                polls_now: 0,
-                spinners: BTreeMap::new(),
-                limits: ExecutorLimits::default(),
-                counters: ExecutorCounters::default(),
-                thread: None,
-            })),
-            woken: Arc::new(Woken::default()),
-        }
+        let state = State {
+            rng,
+            shuffle,
+            tasks: BTreeMap::new(),
+            actors: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            next_number: 1,
+            polls_now: 0,
+            spinners: BTreeMap::new(),
+            limits: ExecutorLimits::default(),
+            counters: ExecutorCounters::default(),
+            thread: None,
+        };
+        let (now, woken) = (AtomicU64::new(Time::ZERO.as_micros()), Arc::default());
+        Self { shared: Arc::new(Shared { now, state: Mutex::new(state), woken }) }
     }
 
     /// Replaces the bounds past which a world has stalled or leaks.
@@ -100,12 +105,12 @@ impl Executor {
         };
         let mut state = self.lock();
         let id = TaskId::new(state.number());
-        let waker = Arc::new(TaskWaker::queued(id, Arc::clone(&self.woken)));
+        let waker = Arc::new(TaskWaker::queued(id, Arc::clone(&self.shared.woken)));
         let task = Task { actor, name, future: Some(Box::pin(future)), waker: Arc::clone(&waker) };
         state.tasks.insert(id, task);
         state.actors.entry(actor).or_default().tasks.insert(id);
         drop(state);
-        self.woken.push(id);
+        self.shared.woken.push(id);
         JoinHandle { receiver }
     }
 
@@ -128,7 +133,7 @@ impl Executor {
         if let Some(group) = self.lock().actors.get_mut(&actor) {
             group.paused = false;
             for id in std::mem::take(&mut group.parked) {
-                self.woken.push(id);
+                self.shared.woken.push(id);
             }
         }
     }
@@ -142,7 +147,7 @@ impl Executor {
     /// Calls `action` when the time has come, in no task.
     pub fn at(&self, time: Time, action: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
-        let key = (time.max(state.now), state.number());
+        let key = (time.max(self.now()), state.number());
         state.timers.insert(key, Timer::Call(Box::new(action)));
     }
 
@@ -159,7 +164,7 @@ impl Executor {
     /// Virtual time.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.lock().now
+        Time::from_micros(self.shared.now.load(Ordering::Relaxed))
     }
 
     /// What was counted so far.
@@ -196,10 +201,10 @@ impl Executor {
     pub fn step(&self, until: Time) -> Result<Step, Failure> {
         let mut state = self.lock();
         let thread = *state.thread.get_or_insert_with(|| std::thread::current().id());
-        if self.woken.take_foreign(thread) {
+        if self.shared.woken.take_foreign(thread) {
             return Err(Failure::Foreign);
         }
-        if let Some((id, task)) = state.next_ready(&self.woken) {
+        if let Some((id, task)) = state.next_ready(&self.shared.woken) {
             drop(state);
             return self.poll(id, task);
         }
@@ -209,7 +214,7 @@ impl Executor {
         if due > until {
             return Ok(Step::Idle);
         }
-        state.move_to(due);
+        self.move_to(&mut state, due);
         let timer = state.timers.pop_first();
         state.counters.timers += 1;
         drop(state);
@@ -223,7 +228,15 @@ impl Executor {
 
     /// Moves time to `until` without doing anything; for when [`step`](Self::step) found nothing before it.
     pub fn advance(&self, until: Time) {
-        self.lock().move_to(until);
+        self.move_to(&mut self.lock(), until);
+    }
+
+    fn move_to(&self, state: &mut State, time: Time) {
+        let now = self.now();
+        if time > now {
+            state.passes(time.since(now));
+            self.shared.now.store(time.as_micros(), Ordering::Relaxed);
+        }
     }
 
     fn poll(&self, id: TaskId, mut task: Taken) -> Result<Step, Failure> {
@@ -245,12 +258,12 @@ impl Executor {
             drop(task.future);
             return Ok(Step::Polled(actor));
         }
-        state.note_poll(actor, task.name)?;
+        state.note_poll(self.now(), actor, task.name)?;
         Ok(Step::Polled(actor))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -258,7 +271,7 @@ impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
         f.debug_struct("Executor")
-            .field("now", &state.now)
+            .field("now", &self.now())
             .field("tasks", &state.tasks.len())
             .field("timers", &state.timers.len())
             .finish_non_exhaustive()
@@ -339,18 +352,20 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let executor = self.executor.clone();
-        let mut state = executor.lock();
-        if state.now >= self.deadline {
+        let Self { executor, deadline, key } = &mut *self;
+        if executor.now() >= *deadline {
             return Poll::Ready(());
         }
-        let waker = context.waker().clone();
-        if let Some(slot) = self.key.and_then(|key| state.timers.get_mut(&key)) {
-            *slot = Timer::Wake(waker);
-        } else {
-            let key = (self.deadline, state.number());
-            state.timers.insert(key, Timer::Wake(waker));
-            self.key = Some(key);
+        let mut state = executor.lock();
+        let waker = context.waker();
+        match key.and_then(|key| state.timers.get_mut(&key)) {
+            Some(Timer::Wake(known)) if known.will_wake(waker) => {}
+            Some(slot) => *slot = Timer::Wake(waker.clone()),
+            None => {
+                let made = (*deadline, state.number());
+                state.timers.insert(made, Timer::Wake(waker.clone()));
+                *key = Some(made);
+            }
         }
         Poll::Pending
     }
@@ -400,7 +415,6 @@ struct Group {
 }
 
 struct State {
-    now: Time,
     rng: SeededRng,
     shuffle: bool,
     tasks: BTreeMap<TaskId, Task>,
@@ -422,17 +436,13 @@ impl State {
         number
     }
 
-    fn move_to(&mut self, time: Time) {
-        if time > self.now {
-            let span = time.since(self.now);
-            self.counters.skipped += span;
-            if span >= IDLE {
-                self.counters.idle += span;
-            }
-            self.now = time;
-            self.polls_now = 0;
-            self.spinners.clear();
+    fn passes(&mut self, span: Duration) {
+        self.counters.skipped += span;
+        if span >= IDLE {
+            self.counters.idle += span;
         }
+        self.polls_now = 0;
+        self.spinners.clear();
     }
 
     fn next_ready(&mut self, woken: &Woken) -> Option<(TaskId, Taken)> {
@@ -452,7 +462,7 @@ impl State {
         }
     }
 
-    fn note_poll(&mut self, actor: Actor, name: &'static str) -> Result<(), Failure> {
+    fn note_poll(&mut self, now: Time, actor: Actor, name: &'static str) -> Result<(), Failure> {
         self.polls_now += 1;
         let limits = self.limits;
         if self.polls_now > limits.polls_per_instant / 2 {
@@ -466,7 +476,7 @@ impl State {
                 .take(5)
                 .map(|(polls, (actor, name))| format!("{actor} {name}: {polls} polls"))
                 .collect();
-            return Err(Failure::Stalled { at: self.now, who: who.join(", ") });
+            return Err(Failure::Stalled { at: now, who: who.join(", ") });
         }
         if self.tasks.len() > limits.tasks || self.timers.len() > limits.timers {
             let mut names = BTreeMap::<_, usize>::new();
@@ -477,7 +487,7 @@ impl State {
             let most = most.map_or_else(String::new, |((actor, name), n)| format!("{n} of {actor} {name}"));
             let (tasks, timers) = (self.tasks.len(), self.timers.len());
             return Err(Failure::Leaked {
-                at: self.now,
+                at: now,
                 what: format!("{tasks} tasks ({most}), {timers} timers"),
             });
         }

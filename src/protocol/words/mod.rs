@@ -75,6 +75,7 @@ words! {
 }
 
 /// What a text is made of, besides what the host knows. Each takes in those before it, and costs more.
+#[cfg(any(test, feature = "tokio"))]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(in crate::protocol) enum Needs {
     /// Nothing at all.
@@ -116,6 +117,7 @@ impl Word {
     }
 
     /// What the text is made of. Anybody may ask, as often as they like, so nothing is looked up in vain.
+    #[cfg(any(test, feature = "tokio"))]
     pub(in crate::protocol) const fn needs(self) -> Needs {
         match self {
             Self::Ruok | Self::Envi | Self::Gtmk | Self::Stmk => Needs::Nothing,
