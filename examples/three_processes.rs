@@ -5,11 +5,11 @@
 //! write is acknowledged when its line has come out of its server's process. It makes a sequential node, which would be
 //! there twice if it was executed twice. In the end this process starts all three on what they left, and compares.
 #![expect(clippy::disallowed_methods, reason = "a program for the clock on the wall")]
-use std::collections::BTreeSet;
-use std::io::{self, BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::process::{self, Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, error::Error, iter};
+use std::{cell::RefCell, env, error::Error, fs, iter, net::TcpListener, sync::mpsc, thread};
 
 use futures::future::try_join_all;
 use quorate::client::{Client, ClientOptions};
@@ -19,29 +19,29 @@ use quorate::transport::tcp::Security;
 use quorate::{ClusterId, ServerId};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+/// How long it may take until what must come is there.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts a server and a client of it. `args` are where the data is, which is `new` once, and the addresses.
 fn start(number: usize, new: bool, args: &[String]) -> Result<(Node, Client)> {
     let (dir, server) = (format!("{}/{number}", args[0]), ServerId::new(number as u64));
     let options = FileStorageOptions::new(ClusterId::new(3), server, IfEmpty::Refuse);
-    if new {
-        FileStorage::format(&dir, &options)?;
-    }
+    new.then(|| FileStorage::format(&dir, &options)).transpose()?;
     let peers = (0..).map(ServerId::new).zip(args[1..].iter().cloned()).collect();
     let (node, driver) = Node::embed(dir, options, peers, Security::LoopbackOnly)?;
-    tokio::spawn(async { driver.await.unwrap_or_else(|error| println!("{error}")) });
+    tokio::spawn(async move { driver.await.unwrap_or_else(|error| println!("server {number}: {error}")) });
     let (client, driver) = Client::new([&node], node.clock(), ClientOptions::new(entropy()?))?;
     tokio::spawn(driver);
-    Ok((node, client))
+    Ok((node, client.within(PATIENCE)))
 }
 
 /// A server's process, which ends with its parent.
 #[tokio::main]
 async fn serve(number: usize, new: bool, args: &[String]) -> Result<()> {
-    let (node, client) = start(number, new, args)?;
+    let (node, client) = start(number, new, args).map_err(|error| format!("server {number}: {error}"))?;
     for writer in (number..4).step_by(3) {
         let work = write(writer, node.clone(), client.clone());
-        tokio::spawn(async { work.await.unwrap_or_else(|error| println!("{error}")) });
+        tokio::spawn(async move { work.await.or_else(|e| writeln!(io::stdout(), "server {number}: {e}")) });
     }
     Ok(io::stdin().read_line(&mut String::new()).map(drop)?)
 }
@@ -52,70 +52,77 @@ async fn write(writer: usize, node: Node, client: Client) -> Result<()> {
     for count in 0.. {
         let made = client.create(format!("/{session}-{writer}-{count}-"), "").sequential().await?;
         let (now, epoch) = (node.status().await?, made.stat.czxid.epoch());
-        println!("{session}-{writer}-{count} {} {:?} {epoch}", now.server, now.role);
+        writeln!(io::stdout(), "{session}-{writer}-{count} {} {:?} {epoch}", now.server, now.role)?;
     }
     Ok(())
 }
 
-/// Starts the servers, kills one after the other, and starts it again.
-fn run(kills: usize, args: &[String]) -> Result<()> {
-    let (told, tell) = io::pipe()?;
-    let start = |server: usize, when: &str| -> Result<Child> {
+/// Starts the servers, kills one after the other, and starts it again. If this fails, the servers end with this process.
+fn run(kills: usize) -> Result<()> {
+    let dir = env::temp_dir().join(format!("quorate-processes-{}", process::id()));
+    // Below the ports that systems give to outgoing connections: these must still be free after a restart. The first of
+    // four stays taken, so that the others are not chosen by another run.
+    let bind = |port| TcpListener::bind(format!("127.0.0.1:{port}")).ok();
+    let mut fours = (0..5_000).map(|n| 10_000 + (process::id() + n) % 5_000 * 4).map(|port| port..port + 4);
+    let mut free: Vec<_> = fours.find_map(|four| four.map(bind).collect()).ok_or("no free ports")?;
+    let addresses = free.drain(1..).map(|one| Ok(one.local_addr()?.to_string()));
+    let args = iter::once(Ok(dir.display().to_string())).chain(addresses).collect::<Result<Vec<_>>>()?;
+    let ((lines, out), (tell, told)) = (io::pipe()?, mpsc::channel());
+    let mut lines = BufReader::new(lines).lines().map_while(io::Result::ok);
+    thread::spawn(move || lines.try_for_each(|line| tell.send((Instant::now(), line))));
+    let start = |server: usize, when: &str| -> Result<(usize, Child)> {
         let mut command = Command::new(env::current_exe()?);
-        command.args([&server.to_string(), when]).args(args).stdin(Stdio::piped()).stdout(tell.try_clone()?);
-        Ok(command.spawn()?)
+        command.args([&server.to_string(), when]).args(&args).stdin(Stdio::piped()).stdout(out.try_clone()?);
+        Ok((server, command.spawn().map_err(|error| format!("server {server} cannot start: {error}"))?))
     };
-    let (mut lines, mut acknowledged) = (BufReader::new(told).lines(), BTreeSet::new());
-    // Waits for a write after `after`, of this epoch or a later one, by a server of such a number and role; gives when it
-    // came, from which server, and its epoch. None comes when all have ended.
+    let kill = |mut server: Child| server.kill().and_then(|()| server.wait()).map(drop);
+    let (mut acknowledged, mut times) = (BTreeSet::new(), Vec::new());
+    let servers = (0..3).map(|n| start(n, "new")).collect::<Result<BTreeMap<_, _>>>().map(RefCell::new)?;
+    // Waits for a write after `after`, of this epoch or later, by who is meant; gives when, by which server, and its epoch.
     let mut wait = |after: Instant, epoch: u32, is_meant: &dyn Fn(usize, &str) -> bool| {
-        for line in lines.by_ref() {
-            let (now, line) = (Instant::now(), line?);
+        while after.elapsed() < PATIENCE {
+            for (number, server) in servers.borrow_mut().iter_mut() {
+                let Some(status) = server.try_wait()? else { continue };
+                return Err(format!("server {number} has ended, and was not killed here: {status}").into());
+            }
+            let Ok((now, line)) = told.recv_timeout(Duration::from_millis(100)) else { continue };
             let words: Vec<_> = line.split(' ').collect();
             let [write, server, role, of] = words[..] else { return Err(line.into()) };
             let (server, of): (usize, u32) = (server.parse()?, of.parse()?);
             acknowledged.insert(write.to_owned());
             if now >= after && of >= epoch && is_meant(server, role) {
-                return Result::Ok(Some((now, server, of)));
+                return Result::Ok((now, server, of));
             }
         }
-        Ok(None)
+        Err(format!("the write that must come next has not come within {PATIENCE:?}").into())
     };
-    let mut servers = (0..3).map(|server| start(server, "new")).collect::<Result<Vec<_>>>()?;
-    let mut times = Vec::new();
     for _ in 0..kills {
         let [dice, pause, ..] = entropy()?;
-        let pause = Duration::from_millis(4 * u64::from(pause));
-        let under_load = wait(Instant::now() + pause, 0, &|_, role| role == "Leading")?;
-        let (killed, leader, epoch) = under_load.ok_or("all have ended")?;
+        let soon = || Instant::now() + Duration::from_millis(4 * u64::from(pause));
+        let (killed, leader, epoch) = wait(soon(), 0, &|_, role| role == "Leading")?;
         let victim = if dice < 64 { (leader + 1 + usize::from(dice) % 2) % 3 } else { leader };
-        servers[victim].kill()?;
-        servers[victim].wait()?;
+        servers.borrow_mut().remove(&victim).map(kill).transpose()?;
         // A new leader's write is of a new epoch.
-        let led = victim == leader;
-        let next = wait(killed, epoch + u32::from(led), &|by, _| by != victim)?.ok_or("all have ended")?;
-        let (part, took) = (if led { "the leader of" } else { "a follower in" }, next.0 - killed);
+        let (part, led) = if victim == leader { ("the leader of", 1) } else { ("a follower in", 0) };
+        let took = wait(killed, epoch + led, &|by, _| by != victim)?.0 - killed;
         println!("killed server {victim}, {part} epoch {epoch}: next write after {took:.1?}");
-        times.extend(led.then_some(took));
-        wait(Instant::now() + pause, 0, &|by, _| by != victim)?;
-        servers[victim] = start(victim, "again")?;
+        times.extend((led == 1).then_some(took));
+        wait(soon(), 0, &|by, _| by != victim)?;
+        servers.borrow_mut().extend([start(victim, "again")?]);
         wait(Instant::now(), 0, &|by, _| by == victim)?;
     }
-    for server in &mut servers {
-        server.kill()?;
-        server.wait()?;
-    }
-    drop(tell);
-    wait(Instant::now(), 0, &|_, _| false)?;
-    compare(args, &acknowledged)?;
+    servers.into_inner().into_values().try_for_each(kill)?;
+    drop(out);
+    acknowledged.extend(told.iter().filter_map(|(_, line)| Some(line.split_once(' ')?.0.to_owned())));
+    let compared = async { tokio::time::timeout(PATIENCE, compare(&args, &acknowledged)).await };
+    tokio::runtime::Runtime::new()?.block_on(compared).map_err(|_| "the servers do not agree in time")??;
     times.sort();
     let median = times.get(times.len() / 2).copied().unwrap_or_default();
     println!("{} kills of the leader, next write after {median:.1?} (median)", times.len());
-    Ok(())
+    Ok(fs::remove_dir_all(dir)?)
 }
 
 /// Compares the servers' states, which are trees and sessions, and looks in one for what is lost or there twice.
-#[tokio::main]
 async fn compare(args: &[String], acknowledged: &BTreeSet<String>) -> Result<()> {
     let servers = (0..3).map(|server| start(server, false, args)).collect::<Result<Vec<_>>>()?;
     let names = servers[0].1.children("/").linearizable().await?.names;
@@ -135,15 +142,9 @@ async fn compare(args: &[String], acknowledged: &BTreeSet<String>) -> Result<()>
 
 fn main() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
-    let kills = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--kills", kills] => kills.parse()?,
-        [server, when, ..] => return serve(server.parse()?, when == "new", &args[2..]),
-        _ => return Err("usage: three_processes --kills N".into()),
-    };
-    let dir = env::temp_dir().join(format!("quorate-processes-{}", std::process::id()));
-    // Below the ports that the system gives to outgoing connections: these must still be free after a restart.
-    let addresses = (0..3).map(|n| format!("127.0.0.1:{}", 10_000 + std::process::id() % 20_000 + n));
-    let args: Vec<_> = iter::once(dir.display().to_string()).chain(addresses).collect();
-    run(kills, &args)?;
-    Ok(std::fs::remove_dir_all(dir)?)
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--kills", kills] => run(kills.parse()?),
+        [server, when, ..] => serve(server.parse()?, when == "new", &args[2..]),
+        _ => Err("usage: three_processes --kills N".into()),
+    }
 }
