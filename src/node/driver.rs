@@ -29,7 +29,8 @@ use crate::types::{ClientId, Lane, Now, PersistId, ServerId, Time};
 const TURN: usize = 1_024;
 
 /// How long one turn takes requests. A read may cost whatever its node's size is, and while it is answered nothing else is
-/// heard; so heartbeats wait for a slice and one request, not for all requests that there are.
+/// heard; so heartbeats wait for a slice and one request, not for all requests that there are. What waited for a write is
+/// portioned by the peer. After so long the other tasks get their turn too.
 const SLICE: Duration = Duration::from_millis(5);
 
 /// How many turns are taken before other tasks of the executor get theirs.
@@ -404,8 +405,9 @@ impl Future for Driver {
     type Output = Result<(), NodeError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut now = self.clock.now();
+        let began = now.time;
         for _ in 0..TURNS_PER_POLL {
-            let now = self.clock.now();
             self.slice_over = false;
             let mut any = self.take_inputs(context, now)?;
             any |= self.carry_out(context, now)?;
@@ -418,14 +420,15 @@ impl Future for Driver {
             if self.stopping && self.io.is_empty() && self.completed.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            // The transport may need the executor's thread to bring the frames, and to take them away.
-            if self.slice_over {
-                break;
-            }
             // After a turn in which anything happened comes another: what was given to the storage must have been polled
             // before the task may sleep.
             if !any && (self.stopping || !self.set_alarm(context)) {
                 return Poll::Pending;
+            }
+            now = self.clock.now();
+            // The transport may need the executor's thread to bring the frames, and to take them away.
+            if self.slice_over || now.time.since(began) >= SLICE {
+                break;
             }
         }
         context.waker().wake_by_ref();

@@ -484,3 +484,30 @@ fn requests_that_cost_no_time_are_taken_in_one_turn() {
     world.pool.run_until_stalled();
     assert_eq!(labour.turns().iter().map(Vec::len).collect::<Vec<_>>(), [60]);
 }
+
+#[test]
+fn costly_reads_behind_a_write_need_nothing_but_time_to_be_answered() {
+    let mut world = World::new(config());
+    let mut connection = world.connect();
+    // To count so many nodes is more than the peer does in one step.
+    let paths = std::iter::once("/a".to_owned()).chain((0..10_001).map(|number| format!("/a/{number}")));
+    world.send(&mut connection, 0, multi(paths.map(|path| creation(&path))));
+    world.settle();
+    assert_eq!(deliveries(&mut connection).len(), 1);
+    connection.send(1, create("/b")).now_or_never().expect("there is room").unwrap();
+    for tag in 2..12 {
+        let read = Read::CountDescendants { path: "/a".into() };
+        let request = Request::Read { read, level: ReadLevel::Session, watch: false };
+        connection.send(tag, request).now_or_never().expect("there is room").unwrap();
+    }
+    world.pool.run_until_stalled();
+    let mut answered = deliveries(&mut connection).len();
+    assert_eq!(answered, 2, "the write, and what fits in one moment");
+    while answered < 11 {
+        world.clock.advance(Duration::from_micros(1));
+        world.pool.run_until_stalled();
+        let more = deliveries(&mut connection).len();
+        assert_eq!(more, 1, "after {answered}");
+        answered += more;
+    }
+}

@@ -36,6 +36,8 @@ pub(super) struct Client {
     /// Reads that wait for the leader's word, and the writes behind them, which are kept back: a read must not see
     /// what its own client asked for later.
     order: VecDeque<Ordered>,
+    /// Its first request could be answered, and waits for its turn.
+    pub(super) is_behind: bool,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl Clients {
                 queue: VecDeque::new(),
                 next_number,
                 order: VecDeque::new(),
+                is_behind: false,
             },
         );
         Some(previous)
@@ -216,12 +219,12 @@ impl Client {
 
     /// Takes the first request if nothing keeps it from being answered.
     pub(super) fn pop_ready(&mut self) -> Option<Pending> {
-        let ready = match &self.queue.front()?.body {
-            Body::Write(outcome) | Body::Close(outcome) => outcome.is_some(),
-            Body::Read { confirmed, .. } | Body::Sync { confirmed } => *confirmed,
-            Body::Watch(_) | Body::Ready(_) | Body::WhoAmI => true,
-        };
-        if ready { self.queue.pop_front() } else { None }
+        self.queue.pop_front_if(|first| first.is_ready())
+    }
+
+    /// Whether nothing but the work that it costs keeps the first request from being answered.
+    pub(super) fn first_costs_work(&self) -> bool {
+        self.queue.front().is_some_and(|first| first.is_ready() && first.costs_work())
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -235,6 +238,19 @@ impl Client {
 }
 
 impl Pending {
+    fn is_ready(&self) -> bool {
+        match &self.body {
+            Body::Write(outcome) | Body::Close(outcome) => outcome.is_some(),
+            Body::Read { confirmed, .. } | Body::Sync { confirmed } => *confirmed,
+            Body::Watch(_) | Body::Ready(_) | Body::WhoAmI => true,
+        }
+    }
+
+    /// Whether there is more to do than to tell what is known.
+    fn costs_work(&self) -> bool {
+        matches!(self.body, Body::Read { .. } | Body::Watch(_) | Body::WhoAmI)
+    }
+
     fn is_unconfirmed(&self) -> bool {
         matches!(self.body, Body::Read { confirmed: false, .. } | Body::Sync { confirmed: false })
     }

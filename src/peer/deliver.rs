@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use crate::codec;
-use crate::types::{Acl, Change, ClientId, Permissions, SessionId, Transaction, Txn, Zxid};
+use crate::types::{Acl, Change, ClientId, Permissions, ServerId, SessionId, Transaction, Txn, Zxid};
 
+use super::backlog::Held;
 use super::clients::{Body, Clients};
 use super::state::Applied;
 use super::{CloseReason, Connected, Halt, Output, Peer};
@@ -13,11 +14,12 @@ use super::{CloseReason, Connected, Halt, Output, Peer};
 const KEPT_ROOM: usize = 1_000;
 
 impl Peer {
-    /// Applies a committed transaction. Events go out before the answers that show its effect.
+    /// Applies a committed transaction, unless it has to wait.
     pub(super) fn deliver(&mut self, zxid: Zxid, payload: Bytes) {
         if self.halted {
             return;
         }
+        let len = payload.len();
         let transaction = match self.leading.as_mut().and_then(|leading| leading.take_proposed(zxid)) {
             Some(transaction) => transaction,
             None => match codec::decode_shared::<Transaction>(payload) {
@@ -25,6 +27,36 @@ impl Peer {
                 Err(error) => return self.halt(Halt::Undecodable { zxid, cause: error.to_string() }),
             },
         };
+        if self.backlog.holds_any() || must_wait(&self.clients, self.config.server, &transaction) {
+            self.hold(Held { zxid, transaction, len });
+        } else {
+            self.apply(zxid, &transaction);
+        }
+    }
+
+    /// Applies what was held back, as far as nothing holds it back any more.
+    pub(super) fn apply_held(&mut self) {
+        let server = self.config.server;
+        while let Some(Held { zxid, transaction, .. }) =
+            self.backlog.release_if(|held| !must_wait(&self.clients, server, &held.transaction))
+        {
+            self.apply(zxid, &transaction);
+        }
+    }
+
+    /// Holds a transaction back, in order. Whoever makes the others wait for too much is let go.
+    fn hold(&mut self, held: Held) {
+        self.backlog.hold(held);
+        while self.backlog.holds_too_much(&self.config.limits)
+            && let Some(client) = self.backlog.holder()
+        {
+            self.close(client, CloseReason::Overloaded);
+            self.apply_held();
+        }
+    }
+
+    /// Events go out before the answers that show their cause.
+    fn apply(&mut self, zxid: Zxid, transaction: &Transaction) {
         if let Some(witness) = transaction.witness {
             let at = self.digests.binary_search_by_key(&witness.zxid, |(zxid, _)| *zxid);
             let own = at.ok().and_then(|at| self.digests.get(at));
@@ -33,7 +65,7 @@ impl Peer {
             }
         }
         let mut changes = std::mem::take(&mut self.changes);
-        let applied = self.state.apply(zxid, &transaction, &mut changes);
+        let applied = self.state.apply(zxid, transaction, &mut changes);
         let is_refused = matches!(transaction.txn, Txn::Refused(_) | Txn::Repeated);
         if applied.result.is_err() && !is_refused {
             // The leader judged it; a replica in the same state can apply it.
@@ -48,8 +80,8 @@ impl Peer {
         if let Some(leading) = &mut self.leading {
             leading.outstanding.retire(zxid);
         }
-        self.keep_sessions(zxid, &transaction);
-        self.answer(&transaction, applied);
+        self.keep_sessions(zxid, transaction);
+        self.answer(transaction, applied);
         self.heed_backs();
     }
 
@@ -120,6 +152,13 @@ impl Peer {
             self.close(client, if own { CloseReason::ClosedByClient } else { CloseReason::Expired });
         }
     }
+}
+
+/// Whether the transaction is of a client of this server who has not been told yet what it asked before. The answers would show
+/// it what it did later, and their positions go back.
+fn must_wait(clients: &Clients, server: ServerId, transaction: &Transaction) -> bool {
+    let origin = transaction.origin.filter(|origin| origin.server == server);
+    origin.and_then(|origin| clients.get(origin.client)).is_some_and(|client| client.is_behind)
 }
 
 /// Whether the client may hear of what happens to a node with this ACL.

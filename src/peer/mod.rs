@@ -6,11 +6,13 @@
 //! | `protocol` | election and ZAB: roles, messages, the log |
 //! | `reign` | what only a leader does: judge writes, expire sessions, remove nodes that are due |
 //! | `serving` | clients: attaching, requests, answers |
+//! | `backlog` | answers that would make a step too long, and the transactions that must not overtake them |
 //! | `watching` | watches: what a client asks of the registry, and what it missed |
 //! | `deliver` | committed transactions become state, events and answers |
 //! | `inspect` | what an operator wants to know beyond the status |
 //! | `saving` | snapshots: its own, and those a leader sends |
 
+mod backlog;
 mod clients;
 mod config;
 mod deliver;
@@ -42,6 +44,7 @@ use crate::types::{Change, ClientId, Now, Recovered, SeededRng, Time, Zxid};
 use crate::watch::{RecentChanges, Watches};
 use crate::zab::Zab;
 
+use backlog::Backlog;
 use clients::Clients;
 use forward::Back;
 use gate::Gate;
@@ -85,6 +88,7 @@ pub struct Peer {
     changes: Vec<Change>,
     /// Words of the leader that wait for a position to be applied.
     backs: VecDeque<Back>,
+    backlog: Backlog,
     /// Requests that wait for the answer to a question about the read index, by its token.
     asked: BTreeMap<u64, Vec<(ClientId, u64)>>,
     /// The token under which reads are being gathered for the next question.
@@ -157,6 +161,7 @@ impl Peer {
             recent,
             changes: Vec::new(),
             backs: VecDeque::new(),
+            backlog: Backlog::new(now.time),
             asked: BTreeMap::new(),
             gathering: None,
             next_token: rng.next_u64() >> 1,
@@ -200,7 +205,7 @@ impl Peer {
         }
     }
 
-    /// Does what is due at `now`. A spurious call is harmless.
+    /// Does what is due at `now`, and goes on with what was put off. A spurious call is harmless.
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
         if self.halted {
@@ -212,6 +217,7 @@ impl Peer {
         if self.next_tick.is_some_and(|tick| tick <= now.time) {
             self.tick();
         }
+        self.catch_up();
     }
 
     /// The next thing that the host has to do. To be called until there is nothing more after every
@@ -228,7 +234,8 @@ impl Peer {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due. Only a `handle_` call, or draining the outputs, can change it. After a
-    /// call at `now` and a drain it lies after `now`.
+    /// call at `now` and a drain it lies after `now`: by a microsecond where answers are left over that would have made the
+    /// step too long. A host that has other inputs by then gives them first.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         if self.halted {
@@ -237,7 +244,7 @@ impl Peer {
         // With its counter spent a leader ends no session; the next one does.
         let leading = self.leading.as_ref().filter(|_| self.zab.next_zxid().is_some());
         let expiry = leading.and_then(Leading::next_expiry);
-        [self.election.poll_timeout(), self.zab.poll_timeout(), self.next_tick, expiry]
+        [self.election.poll_timeout(), self.zab.poll_timeout(), self.next_tick, expiry, self.backlog.due()]
             .into_iter()
             .flatten()
             .min()
@@ -279,6 +286,7 @@ impl Peer {
     }
 
     fn halt(&mut self, why: Halt) {
+        self.backlog = Backlog::new(self.now.time);
         self.stop_serving();
         self.halted = true;
         self.outputs.push_back(Output::Halt(why));

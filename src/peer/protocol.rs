@@ -30,6 +30,7 @@ impl Peer {
     /// Lets the parts work until none has anything more to say, then hands the log what it is to write.
     pub(super) fn work(&mut self) {
         loop {
+            self.apply_held();
             self.ask_for_index();
             let mut idle = true;
             while let Some(output) = self.election.poll_output() {

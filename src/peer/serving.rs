@@ -15,6 +15,9 @@ use super::{
 /// How many sessions one message says of that they were heard from.
 const TOUCHES: usize = 100_000;
 
+/// What an answer costs beside the nodes that it shows, in nodes.
+const ANSWER: u64 = 5;
+
 impl Peer {
     pub(super) fn serve(&mut self, epoch: Epoch) {
         self.serving = true;
@@ -29,6 +32,7 @@ impl Peer {
         }
         self.leading = None;
         self.backs.clear();
+        self.backlog.forget_clients();
         self.asked.clear();
         self.gathering = None;
         self.next_tick = None;
@@ -36,6 +40,8 @@ impl Peer {
             self.watches.forget_client(client);
             self.emit(Output::Closed { client, reason: CloseReason::NotServing });
         }
+        // For nobody is anything held back any more, and what comes next builds upon it.
+        self.apply_held();
     }
 
     /// Twice per tick: tell the leader who was heard from; as a leader, remove what is due.
@@ -88,6 +94,7 @@ impl Peer {
             return self.close(id, CloseReason::Overloaded);
         }
         let session = client.caller.session;
+        let is_first = client.waiting() == 0;
         let forward = match request {
             Request::Write { write, number: request } => match weigh(&write, &client.caller.identities) {
                 Ok(weight) => {
@@ -106,7 +113,7 @@ impl Peer {
                 Some((Forward::Close { client: id, number, session }, 0))
             }
             Request::Read { read, level: ReadLevel::Local, watch } => {
-                let reply = self.look(id, &read, watch).map(Answer::Found);
+                let reply = self.look(id, &read, watch, &mut 0).map(Answer::Found);
                 self.reply(id, tag, self.state.applied, reply.map_err(Refusal::from));
                 None
             }
@@ -149,7 +156,14 @@ impl Peer {
             }
         };
         self.clients.hear(session);
-        let Some((forward, weight)) = forward else { return self.advance(id) };
+        let Some((forward, weight)) = forward else {
+            // Nothing is before it, so whoever handed it over sees how long it takes. What waits needs no push.
+            if is_first && let Some(pending) = self.clients.get_mut(id).and_then(|client| client.pop_ready())
+            {
+                self.respond(id, pending);
+            }
+            return;
+        };
         if self.clients.keeps_back(id) {
             self.clients.keep_back(id, forward, weight);
             if self.clients.kept_back() > self.config.limits.outstanding_len {
@@ -158,36 +172,41 @@ impl Peer {
         } else if !self.tell_leader(forward) {
             self.close(id, CloseReason::NotServing);
         }
-        self.advance(id);
     }
 
-    /// Answers the client's requests as far as they are ready, in order.
-    pub(super) fn advance(&mut self, id: ClientId) {
-        while let Some(Pending { tag, body }) = self.clients.get_mut(id).and_then(|client| client.pop_ready())
-        {
-            let applied = self.state.applied;
-            let (zxid, result) = match body {
-                Body::Write(outcome) => match outcome {
-                    Some((zxid, result)) => (zxid, result.map(Answer::Written)),
-                    None => continue,
-                },
-                Body::Close(outcome) => match outcome {
-                    Some((zxid, result)) => (zxid, result.map(|_| Answer::Done)),
-                    None => continue,
-                },
-                Body::Read { read, watch, .. } => {
-                    (applied, self.look(id, &read, watch).map(Answer::Found).map_err(Refusal::from))
-                }
-                Body::Watch(request) => (applied, self.change_watches(id, request).map_err(Refusal::from)),
-                Body::Sync { .. } => (applied, Ok(Answer::Done)),
-                Body::Ready(answer) => (applied, answer),
-                Body::WhoAmI => {
-                    let identities = self.clients.get(id).map(|client| client.caller.identities.clone());
-                    (applied, Ok(Answer::Identities(identities.unwrap_or_default())))
-                }
-            };
-            self.reply(id, tag, zxid, result);
-        }
+    /// Answers a request, which must be ready. Says how many nodes' worth of work that was.
+    pub(super) fn respond(&mut self, id: ClientId, Pending { tag, body }: Pending) -> u64 {
+        let applied = self.state.applied;
+        let mut work = 0;
+        let (zxid, result) = match body {
+            Body::Write(outcome) => match outcome {
+                Some((zxid, result)) => (zxid, result.map(Answer::Written)),
+                None => return 0,
+            },
+            Body::Close(outcome) => match outcome {
+                Some((zxid, result)) => (zxid, result.map(|_| Answer::Done)),
+                None => return 0,
+            },
+            Body::Read { read, watch, .. } => {
+                work = ANSWER;
+                let found = self.look(id, &read, watch, &mut work);
+                (applied, found.map(Answer::Found).map_err(Refusal::from))
+            }
+            Body::Watch(request) => {
+                work = ANSWER + self.work_of(&request);
+                (applied, self.change_watches(id, request).map_err(Refusal::from))
+            }
+            Body::Sync { .. } => (applied, Ok(Answer::Done)),
+            Body::Ready(answer) => (applied, answer),
+            Body::WhoAmI => {
+                let identities = self.clients.get(id).map(|client| client.caller.identities.clone());
+                let identities = identities.unwrap_or_default();
+                work = ANSWER + identities.len() as u64;
+                (applied, Ok(Answer::Identities(identities)))
+            }
+        };
+        self.reply(id, tag, zxid, result);
+        work
     }
 
     pub(super) fn attach(&mut self, connected: Connected) {
@@ -295,13 +314,13 @@ impl Peer {
         self.emit(Output::Reply(Reply { client, tag, zxid, result }));
     }
 
-    /// Reads, and leaves a watch where ZooKeeper would.
-    fn look(&mut self, id: ClientId, read: &Read, watch: bool) -> Result<Found, ErrorCode> {
+    /// Reads, adds to `work` how many nodes that took, and leaves a watch where ZooKeeper would.
+    fn look(&mut self, id: ClientId, read: &Read, watch: bool, work: &mut u64) -> Result<Found, ErrorCode> {
         let client = self.clients.get(id).ok_or(ErrorCode::SessionExpired)?;
         if watch {
             self.make_room_for_watches(id, 1)?;
         }
-        let found = self.state.tree.read(&client.caller, read);
+        let found = self.state.tree.read_counting(&client.caller, read, work);
         if watch {
             match (read, &found) {
                 (Read::Get { path }, Ok(_)) | (Read::Exists { path }, Ok(_) | Err(ErrorCode::NoNode)) => {

@@ -6,6 +6,9 @@ use crate::watch::{Compacted, LostWatches};
 use super::deliver::may_read;
 use super::{Answer, Output, Peer, WatchRequest};
 
+/// What one watch costs that is left again after a reconnect, in visited nodes.
+const RESTORED: u64 = 10;
+
 impl Peer {
     pub(super) fn change_watches(
         &mut self,
@@ -37,6 +40,19 @@ impl Peer {
                     recursive: parse_all(&recursive)?,
                 };
                 self.restore_watches(client, &lost)
+            }
+        }
+    }
+
+    /// What a change of watches costs, in visited nodes.
+    pub(super) fn work_of(&self, request: &WatchRequest) -> u64 {
+        match request {
+            WatchRequest::Add { .. } | WatchRequest::Remove { .. } | WatchRequest::Check { .. } => 0,
+            WatchRequest::Resume { since, .. } => self.recent.count_after(*since) as u64,
+            WatchRequest::Restore { data, exist, child, persistent, recursive, .. } => {
+                let paths: usize =
+                    [data, exist, child, persistent, recursive].into_iter().map(Vec::len).sum();
+                (paths as u64).saturating_mul(RESTORED)
             }
         }
     }

@@ -17,22 +17,28 @@ impl Tree {
     /// no names, for too many reads in one or one of several in another, and for several that find more together
     /// than [`many_bytes`](super::TreeLimits::many_bytes): then nothing of it is given, and asking for less helps.
     pub fn read(&self, caller: &Caller, read: &Read) -> Result<Found, ErrorCode> {
-        match read {
-            Read::Many(reads) if reads.len() > self.limits.many_reads => Err(ErrorCode::BadArguments),
+        self.read_counting(caller, read, &mut 0)
+    }
+
+    /// The same; adds to `visited` how many nodes were looked at, whatever came of it. Long texts count for more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub fn read_counting(&self, caller: &Caller, read: &Read, visited: &mut u64) -> Result<Found, ErrorCode> {
+        let (result, room) = match read {
+            Read::Many(reads) if reads.len() > self.limits.many_reads => return Err(ErrorCode::BadArguments),
             Read::Many(reads) => {
                 let mut room = Room::of(self.limits.many_bytes);
-                let mut all = Vec::with_capacity(reads.len());
-                for read in reads {
-                    let found = self.read_one(caller, read, &mut room);
-                    if room.exceeded {
-                        return Err(ErrorCode::BadArguments);
-                    }
-                    all.push(found);
-                }
-                Ok(Found::Many(all))
+                (self.read_many(caller, reads, &mut room), room)
             }
-            read => self.read_one(caller, read, &mut Room::of(usize::MAX)),
-        }
+            read => {
+                let mut room = Room::of(usize::MAX);
+                (self.read_one(caller, read, &mut room), room)
+            }
+        };
+        *visited = visited.saturating_add(room.visited);
+        result
     }
 
     /// The node `top` and all nodes below it, parents before children.
@@ -46,9 +52,22 @@ impl Tree {
         })
     }
 
+    fn read_many(&self, caller: &Caller, reads: &[Read], room: &mut Room) -> Result<Found, ErrorCode> {
+        let mut all = Vec::with_capacity(reads.len());
+        for read in reads {
+            let found = self.read_one(caller, read, room);
+            if room.exceeded {
+                return Err(ErrorCode::BadArguments);
+            }
+            all.push(found);
+        }
+        Ok(Found::Many(all))
+    }
+
     /// One read, as far as there is `room` for what it finds. Data and names are not copied before there is; where
     /// there is none the error is of no account.
     fn read_one(&self, caller: &Caller, read: &Read, room: &mut Room) -> Result<Found, ErrorCode> {
+        room.visit(1, 0);
         match read {
             Read::Get { path } => {
                 let node = self.readable(caller, path, Permissions::READ)?;
@@ -73,12 +92,15 @@ impl Tree {
                 let node = self.readable(caller, path, Permissions::READ | Permissions::ADMIN)?;
                 let acl = acl_rules::redact(self.acls.get(node.acl), &caller.identities);
                 for AclEntry { identity, .. } in acl.entries() {
-                    room.take_item(identity.scheme.len().saturating_add(identity.id.len()))?;
+                    let text = identity.scheme.len().saturating_add(identity.id.len());
+                    room.visit(1, text);
+                    room.take_item(text)?;
                 }
                 Ok(Found::Acl { acl, stat: node.stat() })
             }
             Read::Ephemerals { prefix } => {
                 let mut paths: Vec<ZnodePath> = self.ephemerals_of(caller.session);
+                paths.iter().for_each(|path| room.visit(SORTED, path.as_str().len()));
                 paths.retain(|path| path.as_str().starts_with(prefix.as_str()));
                 paths.iter().try_for_each(|path| room.take_item(path.as_str().len()))?;
                 Ok(Found::Ephemerals(paths))
@@ -87,7 +109,11 @@ impl Tree {
                 self.readable(caller, path, Permissions::READ)?;
                 let below = match self.find(path.as_str()) {
                     Some(id) if id == self.root => self.slab.len() - 1,
-                    Some(id) => self.descend(id).skip(1).count(),
+                    Some(id) => {
+                        let below = self.descend(id).skip(1).count();
+                        room.visit(below, 0);
+                        below
+                    }
                     None => 0,
                 };
                 // Not for its size, but for the walk.
@@ -144,6 +170,7 @@ impl Tree {
         let mut names = Vec::with_capacity(count);
         for id in ids {
             let name = &self.slab.get(id).name;
+            room.visit(1, name.len());
             room.take(name.len())?;
             names.push(name.clone());
         }
@@ -154,15 +181,27 @@ impl Tree {
 /// What an item of a list counts for beside its text: the place in the list.
 const ITEM: usize = 16;
 
-/// How much more several reads may find.
+/// What a path counts for that is put together from its names and sorted among others, in visited nodes.
+const SORTED: usize = 4;
+
+/// How much text is copied in the time of a visit.
+const TEXT_PER_VISIT: usize = 256;
+
+/// How much more several reads may find, and how much they looked at.
 struct Room {
     left: usize,
     exceeded: bool,
+    visited: u64,
 }
 
 impl Room {
     fn of(bytes: usize) -> Self {
-        Self { left: bytes, exceeded: false }
+        Self { left: bytes, exceeded: false, visited: 0 }
+    }
+
+    /// Counts a visit to so many nodes, and so much text.
+    fn visit(&mut self, nodes: usize, text: usize) {
+        self.visited = self.visited.saturating_add((nodes + text / TEXT_PER_VISIT) as u64);
     }
 
     /// Takes room for so many bytes.

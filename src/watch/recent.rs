@@ -123,6 +123,12 @@ impl RecentChanges {
         Ok(events)
     }
 
+    /// How many changes after `since` are remembered: what a [`replay`](Self::replay) looks at.
+    #[must_use]
+    pub fn count_after(&self, since: Zxid) -> usize {
+        self.changes.len() - self.changes.partition_point(|change| change.zxid <= since)
+    }
+
     /// The last position whose changes are forgotten.
     #[must_use]
     pub fn through(&self) -> Zxid {

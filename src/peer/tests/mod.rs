@@ -1,3 +1,4 @@
+mod backlog;
 mod bounds;
 mod cluster;
 mod formats;

@@ -542,6 +542,38 @@ fn many_reads_of_the_largest_data_are_refused_and_one_of_them_is_not() {
 }
 
 #[test]
+fn what_a_read_looks_at_is_counted_whatever_comes_of_it() {
+    let mut lone = Lone::new();
+    lone.create("/a");
+    for number in 0..100 {
+        lone.write(&create(&format!("/a/{number}"), CreateMode::EPHEMERAL)).unwrap();
+    }
+    let visited = |lone: &Lone, read: &Read| {
+        let mut visited = 0;
+        let result = lone.tree.read_counting(&anyone(), read, &mut visited);
+        assert_eq!(result, lone.read(read));
+        (visited, result.is_ok())
+    };
+    let children = Read::Children { path: "/a".into() };
+    let below = Read::CountDescendants { path: "/a".into() };
+    assert_eq!(visited(&lone, &Read::Get { path: "/a".into() }), (1, true));
+    assert_eq!(visited(&lone, &Read::Get { path: "/none".into() }), (1, false));
+    assert_eq!(visited(&lone, &children), (101, true));
+    assert_eq!(visited(&lone, &Read::ChildrenPage { path: "/a".into(), after: None, limit: 7 }), (8, true));
+    assert_eq!(visited(&lone, &below), (101, true));
+    assert_eq!(visited(&lone, &Read::CountDescendants { path: "/".into() }), (1, true), "it is known");
+    assert_eq!(
+        visited(&lone, &Read::Ephemerals { prefix: "/none".into() }),
+        (401, true),
+        "none of them fits"
+    );
+    assert_eq!(visited(&lone, &Read::Many(vec![children, below.clone(), Read::Many(vec![])])), (203, true));
+
+    lone.tree.limits.many_bytes = 250;
+    assert_eq!(visited(&lone, &Read::Many(vec![below; 4])), (303, false), "the third finds too much");
+}
+
+#[test]
 fn nothing_and_empty_are_different_data() {
     let mut lone = Lone::new();
     let data = |lone: &Lone| match lone.read(&Read::Get { path: "/a".into() }) {
