@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn no_words_make_a_server_panic_flood_or_forget_a_deadline(
+    fn scn_30_no_words_make_a_server_panic_flood_or_forget_a_deadline(
         words in prop::collection::vec((any_notification(), 0..200u64), 0..200),
     ) {
         let quorum = Quorum::majority((1..=5).map(sid));
