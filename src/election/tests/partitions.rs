@@ -70,6 +70,23 @@ fn scn_35_a_hub_that_lacks_what_a_quorum_has_is_not_elected_and_rounds_do_not_gr
 }
 
 #[test]
+fn scn_35_a_candidate_that_the_freshest_of_its_quorum_cannot_back_gives_way_to_one_that_needs_it_not() {
+    // 1, 2 and 3 reach each other. 5 reaches 3 and 4, and so a quorum too, but 4 is fresher and reaches nobody else: it can
+    // neither back 5 nor lead.
+    let mut net = Network::of(5);
+    (1..=5).for_each(|server| net.history(server, 1, 3));
+    net.history(4, 2, 1);
+    net.only_links(&[(1, 2), (1, 3), (2, 3), (3, 5), (4, 5)]);
+    net.boot_all();
+    let took = net.run_until(LONG, |net| net.state(3) == Leading).expect("3 leads with 1, 2 and 5");
+    assert!(took < BAR, "{took:?}");
+    let started = net.started();
+    net.run(LONG);
+    assert!(net.is_led());
+    assert_eq!((net.state(4), net.started()), (Looking, started));
+}
+
+#[test]
 fn a_line_of_three_has_one_leader_and_its_epochs_do_not_grow() {
     // SCN-36, chained: 1 - 2 - 3.
     for leader_first in [1, 2, 3] {
