@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_was_damaged_anywhere_is_refused() {
+    fn scn_30_a_frame_that_was_damaged_anywhere_is_refused() {
         let frame = encode_frame(&"some words").unwrap();
         assert_eq!(decode_frame::<String>(&frame).unwrap(), "some words");
         for at in 0..frame.len() {

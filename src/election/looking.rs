@@ -16,7 +16,7 @@ pub(super) struct Looking {
     pub(super) candidate: Option<Vote>,
     /// When it entered its present round.
     pub(super) since: Time,
-    /// Whether it hears, and is heard by, a quorum of looking voters.
+    /// Whether it hears, and is heard by, a quorum of looking voters that could vote for it.
     pub(super) connected: bool,
     heard: BTreeMap<ServerId, Heard>,
     /// The span before the next resend but one.
@@ -101,14 +101,18 @@ impl Looking {
         self.heard.keys().copied()
     }
 
-    /// Whether a quorum of servers that look, this one included, hears this one and is heard.
+    /// Whether a quorum of servers that look, this one included, hears this one and is heard, and could vote for it: nobody
+    /// backs a candidate with an older history than its own, so that one which needs such a vote must not stand in the way
+    /// of those that need none. (SCN-28)
     pub(super) fn is_connected(&self, config: &ElectionConfig) -> bool {
+        let Some(own) = self.candidate else { return false };
         config.quorum.is_reached(|server| {
             if server == config.server {
-                return self.candidate.is_some();
+                return true;
             }
             self.said(server).is_some_and(|said| {
-                said.state == ServerState::Looking && said.hears_you && said.candidate.is_some()
+                let could_back = said.candidate.is_some_and(|vote| vote.freshness() <= own.freshness());
+                said.state == ServerState::Looking && said.hears_you && could_back
             })
         })
     }

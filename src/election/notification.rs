@@ -33,7 +33,7 @@ pub struct Notification {
     /// Whether the sender hears the receiver: has heard from it since it began to look, and not long ago. Always true of
     /// a settled server, because it speaks to those only that it heard.
     pub hears_you: bool,
-    /// While looking: whether the sender hears, and is heard by, a quorum of looking voters, itself included.
+    /// While looking: whether the sender hears, and is heard by, a quorum of looking voters that could vote for it, itself included.
     pub connected: bool,
     /// Whether the sender wants an answer. Answers want none.
     pub ask: bool,

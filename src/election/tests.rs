@@ -131,7 +131,7 @@ fn a_killed_leader_is_replaced_soon_after_its_followers_give_it_up() {
 }
 
 #[test]
-fn the_votes_for_a_dead_candidate_do_not_elect_it_and_are_given_up() {
+fn scn_28_the_votes_for_a_dead_candidate_do_not_elect_it_and_are_given_up() {
     // SCN-28: the best candidate dies in the middle of the election.
     let mut net = Network::of(5);
     net.boot_all();
@@ -144,7 +144,7 @@ fn the_votes_for_a_dead_candidate_do_not_elect_it_and_are_given_up() {
 }
 
 #[test]
-fn a_leader_that_dies_right_after_it_was_elected_is_replaced() {
+fn scn_28_a_leader_that_dies_right_after_it_was_elected_is_replaced() {
     // SCN-28: it decided, its electors follow, and it is gone.
     let mut net = Network::of(5);
     net.boot_all();
@@ -159,7 +159,7 @@ fn a_leader_that_dies_right_after_it_was_elected_is_replaced() {
 }
 
 #[test]
-fn members_of_an_old_ensemble_report_equal_votes_to_one_that_comes_later() {
+fn scn_29_members_of_an_old_ensemble_report_equal_votes_to_one_that_comes_later() {
     // SCN-29: 2 and 3 came to the leader at different times, in rounds that differ.
     let mut net = Network::of(5);
     (1..=3).for_each(|server| net.boot(server));

@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::executor::LocalPool;
 use futures::future::RemoteHandle;
 use futures::task::LocalSpawnExt as _;
@@ -13,16 +14,18 @@ use super::{
     OpenError,
 };
 
+use crate::codec;
+use crate::election::{Notification, ServerState, Vote};
 use crate::peer::{
-    Answer, CloseReason, ConfigError, Ensemble, Input, Output, PeerConfig, PeerEvent, ReadLevel, Request,
-    Role, Status, WatchRequest,
+    Answer, CloseReason, ConfigError, Ensemble, Input, Message, Output, PeerConfig, PeerEvent, ReadLevel,
+    Request, Role, Status, WatchRequest,
 };
 use crate::storage::fragile::{Fragile, disk_full};
 use crate::storage::{MemoryStorage, Storage as _};
-use crate::transport::{Hub, HubTransport};
+use crate::transport::{Hub, HubTransport, Transport as _};
 use crate::types::{
-    ClientId, ClusterId, Expected, Now, Read, RequestPath, ServerId, WatchEvent, WatchEventKind, WatchMode,
-    Write, Written, Zxid,
+    ClientId, ClusterId, Epoch, Expected, Lane, Now, Read, RequestPath, ServerId, WatchEvent, WatchEventKind,
+    WatchMode, Write, Written, Zxid,
 };
 
 /// A quorum of one.
@@ -429,6 +432,48 @@ fn a_transport_that_is_closed_under_the_server_stops_it() {
     // Joining a second time closes the first transport.
     let _second = hub.join(ServerId::new(1));
     assert_eq!(futures::executor::block_on(driver), Err(NodeError::TransportClosed));
+}
+
+#[test]
+fn scn_30_frames_that_are_no_messages_are_dropped_and_the_server_is_not_deaf_afterwards() {
+    let hub = Hub::new(ClusterId::new(1));
+    let [one, two] = [1, 2].map(ServerId::new);
+    let (mut pool, clock) = (LocalPool::new(), ManualClock::default());
+    let start = |server| {
+        let ensemble = Ensemble::majority([one, two]);
+        let peer = PeerConfig::new(ClusterId::new(1), server, ensemble, [3; 32]);
+        let (transport, storage) = (Arc::new(hub.join(server)), Arc::new(MemoryStorage::new()));
+        Node::start(NodeConfig::new(peer), transport, storage, Arc::new(clock.clone())).unwrap()
+    };
+    let (node, driver) = start(one);
+    let mut end = pool.spawner().spawn_local_with_handle(driver).unwrap();
+
+    let vote = Vote { epoch: Epoch::ZERO, zxid: Zxid::ZERO, sid: two };
+    let (vote, candidate, state) = (Some(vote), Some(vote), ServerState::Looking);
+    let told = Notification { state, round: 1, vote, candidate, hears_you: true, connected: true, ask: true };
+    let sound = codec::encode_frame(&Message::Election(told)).unwrap();
+    let garbled = (0..sound.len()).map(|at| {
+        let mut bytes = sound.to_vec();
+        bytes[at] ^= 0x55;
+        Bytes::from(bytes)
+    });
+    let foreign = [codec::encode_frame(&u64::MAX).unwrap(), codec::encode_frame(&"no message").unwrap()];
+    let peer = hub.join(two);
+    for frame in (0..sound.len()).map(|at| sound.slice(..at)).chain(garbled).chain(foreign) {
+        peer.send(one, Lane::Urgent, frame);
+        pool.run_until_stalled();
+        assert!((&mut end).now_or_never().is_none());
+    }
+    assert_eq!(hub.dropped(), 0, "all of them were taken");
+
+    let (_other, driver) = start(two);
+    let _runs = pool.spawner().spawn_local_with_handle(driver).unwrap();
+    for _ in 0..200 {
+        pool.run_until_stalled();
+        clock.advance(Duration::from_millis(10));
+    }
+    let status = pool.run_until(async move { node.status().await }).unwrap();
+    assert!(status.serving && status.leader.is_some(), "{status:?}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec;
 use crate::types::{
-    Acl, Caller, Change, ClientId, ErrorCode, Found, Lifetime, Read, Refusal, RequestId, ServerId, SessionId,
-    Stat, Transaction, Txn, Written, Zxid,
+    Acl, Caller, Change, ClientId, ErrorCode, Found, Lifetime, Origin, Read, Refusal, RequestId, ServerId,
+    SessionId, Stat, Transaction, Txn, Written, Zxid,
 };
 
 use super::check::Ghost;
@@ -33,6 +33,8 @@ pub(super) struct Chronicle {
 pub(super) struct Entry {
     pub(super) zxid: Zxid,
     pub(super) session: SessionId,
+    /// The connection that it came through.
+    pub(super) origin: Option<Origin>,
     pub(super) changes: Vec<Change>,
     /// None when the answer had been forgotten.
     pub(super) outcome: Option<Result<Written, Refusal>>,
@@ -82,6 +84,11 @@ impl Chronicle {
         self.entries.get(from..to).unwrap_or_default()
     }
 
+    /// The transactions behind the first `count`.
+    pub(super) fn behind_first(&self, count: usize) -> &[Entry] {
+        self.entries.get(count..).unwrap_or_default()
+    }
+
     /// The last transaction up to `zxid`.
     pub(super) fn last_up_to(&self, zxid: Zxid) -> Zxid {
         let behind = self.entries.partition_point(|entry| entry.zxid <= zxid);
@@ -122,7 +129,7 @@ impl Chronicle {
     }
 
     fn add(&mut self, zxid: Zxid, transaction: &Transaction) -> Result<(), Broken> {
-        let Transaction { session, time, request, txn, .. } = transaction;
+        let Transaction { session, time, origin, request, txn, .. } = transaction;
         self.judge_session(zxid, transaction)?;
         if *session == SessionId::NONE {
             self.judge_own(zxid, transaction)?;
@@ -158,7 +165,15 @@ impl Chronicle {
         }
         let counts = (self.annals.population() as u64, self.live);
         let repeated = matches!(txn, Txn::Repeated);
-        self.entries.push(Entry { zxid, session: *session, changes, outcome, repeated, counts });
+        self.entries.push(Entry {
+            zxid,
+            session: *session,
+            origin: *origin,
+            changes,
+            outcome,
+            repeated,
+            counts,
+        });
         Ok(())
     }
 
@@ -218,6 +233,15 @@ impl Chronicle {
             _ => Point::TtlReaped,
         });
         if due { Ok(()) } else { Err(("OwnDeeds", format!("{path} is removed at {zxid} before it is due"))) }
+    }
+}
+
+#[cfg(test)]
+impl Entry {
+    /// One that changes nothing.
+    pub(super) const fn through(zxid: Zxid, session: SessionId, origin: Option<Origin>) -> Self {
+        let changes = Vec::new();
+        Self { zxid, session, origin, changes, outcome: None, repeated: false, counts: (0, 0) }
     }
 }
 

@@ -55,6 +55,7 @@ mod machine;
 pub mod model;
 mod network;
 mod oracle;
+mod ownership;
 mod page;
 mod plan;
 mod process;

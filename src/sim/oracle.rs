@@ -8,6 +8,7 @@ use super::Failure;
 use super::check::{Checker, Cluster, Seen};
 use super::chronicle::Chronicle;
 use super::coverage::Coverage;
+use super::ownership::Ownership;
 use super::watch_oracle::WatchOracle;
 
 /// Knows what every reply and every watch event must be: the ghost's committed sequence is replayed once, in a tree that
@@ -24,6 +25,7 @@ pub(super) struct Oracle {
 struct State {
     chronicle: Chronicle,
     servers: BTreeMap<ServerId, Replica>,
+    owners: Ownership,
     counters: OracleCounters,
 }
 
@@ -57,6 +59,7 @@ impl Oracle {
         let state = State {
             chronicle: Chronicle::new(coverage),
             servers: BTreeMap::new(),
+            owners: Ownership::default(),
             counters: OracleCounters::default(),
         };
         Self { most_requests: limits.requests_per_client, state: Arc::new(Mutex::new(state)) }
@@ -64,7 +67,9 @@ impl Oracle {
 
     /// The server's process has ended: nobody is attached to it.
     pub(super) fn down(&self, server: ServerId) {
-        self.lock().servers.remove(&server);
+        let mut state = self.lock();
+        state.servers.remove(&server);
+        state.owners.down(server);
     }
 
     pub(super) fn counters(&self) -> OracleCounters {
@@ -80,9 +85,11 @@ impl Oracle {
 
     pub(super) fn input(&self, server: ServerId, input: &Input) {
         let mut state = self.lock();
-        let replica = state.servers.entry(server).or_default();
+        let State { servers, owners, .. } = &mut *state;
+        let replica = servers.entry(server).or_default();
         match input {
             Input::Connect(connect) => {
+                owners.asked(server, connect.client);
                 let caller = Caller { session: SessionId::NONE, identities: connect.identities.clone() };
                 replica.clients.insert(connect.client, Attached { caller, asked: VecDeque::new() });
             }
@@ -94,7 +101,10 @@ impl Oracle {
                     client.asked.push_back((request.tag, request.request.clone()));
                 }
             }
-            Input::Disconnect(client) => replica.forget(*client),
+            Input::Disconnect(client) => {
+                owners.left(server, *client);
+                replica.forget(*client);
+            }
             _ => {}
         }
     }
@@ -104,9 +114,10 @@ impl Oracle {
     pub(super) fn applied(&self, at: Time, status: &Status, checker: &Checker) {
         let (server, zxid) = (status.server, status.applied);
         let most = self.most_requests;
-        self.judge(at, server, checker, |replica, chronicle, cluster, _| {
+        self.judge(at, server, checker, |replica, chronicle, cluster, owners, _| {
             replica.advance(server, zxid, chronicle, cluster)?;
             replica.watches.none_left(zxid)?;
+            owners.applied(server, zxid)?;
             chronicle.judge_counts(zxid, status.znodes, status.sessions)?;
             match replica.clients.iter().find(|(_, client)| client.asked.len() > most) {
                 Some((client, _)) => {
@@ -125,12 +136,13 @@ impl Oracle {
             Output::Connected(_) | Output::Closed { .. } => {}
             _ => return,
         }
-        self.judge(at, server, checker, |replica, chronicle, cluster, counters| {
+        self.judge(at, server, checker, |replica, chronicle, cluster, owners, counters| {
             match output {
                 Output::Connected(connected) => {
                     if let Some(client) = replica.clients.get_mut(&connected.client) {
                         client.caller.session = connected.session;
                     }
+                    return owners.answered(server, connected.client, connected.session);
                 }
                 Output::Reply(reply) => {
                     let (known, asked) = (&mut *replica, &mut *counters);
@@ -140,7 +152,10 @@ impl Oracle {
                     counters.events += 1;
                     return replica.judge_event(server, *client, event, chronicle, cluster);
                 }
-                Output::Closed { client, .. } => replica.forget(*client),
+                Output::Closed { client, .. } => {
+                    owners.left(server, *client);
+                    replica.forget(*client);
+                }
                 _ => {}
             }
             Ok(())
@@ -152,14 +167,15 @@ impl Oracle {
         at: Time,
         server: ServerId,
         checker: &Checker,
-        judge: impl FnOnce(&mut Replica, &Chronicle, &Cluster, &mut OracleCounters) -> Judged,
+        judge: impl FnOnce(&mut Replica, &Chronicle, &Cluster, &mut Ownership, &mut OracleCounters) -> Judged,
     ) {
         let mut state = self.lock();
-        let State { chronicle, servers, counters } = &mut *state;
+        let State { chronicle, servers, owners, counters } = &mut *state;
         let replica = servers.entry(server).or_default();
         let judged = checker.with_cluster(|cluster| {
             chronicle.follow(&cluster.ghost)?;
-            judge(replica, chronicle, cluster, counters)
+            owners.committed(chronicle.behind_first(owners.judged()))?;
+            judge(replica, chronicle, cluster, owners, counters)
         });
         drop(state);
         if let Err((invariant, what)) = judged {

@@ -3,8 +3,8 @@ use bytes::Bytes;
 use crate::codec;
 use crate::peer::{ClientRequest, Connect, Connected, Role};
 use crate::types::{
-    Acl, CreateMode, Epoch, ErrorCode, Found, Lifetime, LogEntry, LogOp, Password, Read, Recovered, Standing,
-    Stat, Transaction, Txn, WallTime, WatchEventKind, WriteBatch,
+    Acl, CreateMode, Epoch, ErrorCode, Found, Lifetime, LogEntry, LogOp, Origin, Password, Read, Recovered,
+    Standing, Stat, Transaction, Txn, WallTime, WatchEventKind, WriteBatch,
 };
 
 use super::*;
@@ -58,10 +58,15 @@ impl Script {
     }
 
     fn commits(&self, counter: u32, txn: Txn) {
+        self.commits_through(counter, None, txn);
+    }
+
+    /// Commits what came through this client of this server.
+    fn commits_through(&self, counter: u32, through: Option<(ServerId, ClientId)>, txn: Txn) {
         let transaction = Transaction {
             session: session_of(1),
             time: WallTime::from_millis(5),
-            origin: None,
+            origin: through.map(|(server, client)| Origin { server, client, number: counter.into() }),
             request: None,
             witness: None,
             txn,
@@ -192,6 +197,27 @@ fn replies_that_show_what_was_committed_are_sound() {
     script.replies(3, 3, created("/b", stat(3)));
     script.turns(3, 6);
     script.expect_sound();
+}
+
+#[test]
+fn scn_64_a_write_that_a_session_did_not_make_through_its_owner_is_found() {
+    let script = Script::new();
+    let (old, new) = ((A, CLIENT), (ServerId::new(2), ClientId::new(7)));
+    let (session, password, timeout_millis) = (session_of(1), Password::new([0; 16]), 1_000);
+    let (resume, last_seen, identities) = (Some((session, password)), Zxid::ZERO, Vec::new());
+    let connect = Connect { client: new.1, resume, timeout_millis, last_seen, identities };
+    script.oracle.input(new.0, &Input::Connect(connect));
+    let connected = Connected { client: new.1, session, password, timeout_millis, resumed: true };
+    script.oracle.output(Time::ZERO, new.0, &Output::Connected(connected), &script.checker);
+    script.commits_through(3, Some(old), create("/late"));
+    script.commits_through(4, Some(new), create("/b"));
+    script.expect_sound();
+    script.oracle.input(A, &Input::Disconnect(CLIENT));
+    script.turns(4, 7);
+    script.expect_sound();
+    script.commits_through(5, Some(old), create("/too-late"));
+    script.turns(5, 8);
+    script.expect_violation("SessionOwner");
 }
 
 #[test]

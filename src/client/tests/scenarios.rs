@@ -125,7 +125,7 @@ fn scn_63_a_watch_never_goes_back_and_never_loses_a_change_in_silence() {
     });
     assert_eq!(told, expected, "each once, in order, none from before");
 
-    // From a position that is yet to come nothing older is told; from one that is forgotten it says so.
+    // From a position that is yet to come nothing older is told.
     let newest = *expected.last().unwrap();
     let future = Zxid::new(newest.epoch(), newest.counter() + 3);
     let after = world.run(async move {

@@ -291,7 +291,7 @@ fn an_idle_watch_resumes_from_the_last_answer_and_not_from_its_last_event() {
 }
 
 #[test]
-fn a_watch_that_the_servers_cannot_resume_says_so_and_goes_on() {
+fn scn_63_a_watch_that_the_servers_cannot_resume_says_so_and_goes_on() {
     let mut world = World::new();
     let mut link = world.attach();
     let mut stream = subscribe(&mut world, &mut link, 10);
@@ -336,7 +336,7 @@ fn a_watch_from_a_position_begins_with_what_happened_after_it() {
 }
 
 #[test]
-fn a_slow_reader_learns_that_it_missed_something() {
+fn scn_63_a_slow_reader_learns_that_it_missed_something() {
     let options = ClientOptions { session_timeout: TIMEOUT, watch_buffer: 2, ..ClientOptions::new([7; 32]) };
     let mut world = World::with(1, options);
     let mut link = world.attach();

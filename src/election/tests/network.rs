@@ -210,6 +210,24 @@ impl Network {
         (agree && self.is_established(leader)).then_some(leader.number())
     }
 
+    /// Whether somebody leads, and a quorum that it reaches follows it.
+    pub(super) fn is_led(&self) -> bool {
+        self.servers.keys().any(|server| self.is_established(*server))
+    }
+
+    /// Voters that make a quorum, none of them too many; which, is drawn.
+    pub(super) fn draw_core(&mut self) -> Vec<u64> {
+        let mut core: Vec<ServerId> = self.quorum.voters().collect();
+        let mut left = core.clone();
+        while !left.is_empty() {
+            let one = left.swap_remove(usize::try_from(self.rng.below(left.len() as u64)).unwrap());
+            if self.quorum.is_reached(|server| server != one && core.contains(&server)) {
+                core.retain(|server| *server != one);
+            }
+        }
+        core.into_iter().map(ServerId::number).collect()
+    }
+
     pub(super) fn sent(&self) -> u64 {
         self.sent
     }

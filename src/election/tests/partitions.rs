@@ -35,7 +35,7 @@ fn a_hub_that_alone_reaches_a_majority_comes_to_lead() {
 }
 
 #[test]
-fn a_hub_leads_over_a_fresher_leaf_when_a_quorum_is_not_fresher_than_the_hub() {
+fn scn_35_a_hub_leads_over_a_fresher_leaf_when_a_quorum_is_not_fresher_than_the_hub() {
     // SCN-35, where the hub lacks only what no quorum has.
     let mut net = Network::of(5);
     (1..=5).for_each(|server| net.history(server, 1, 7));
@@ -47,7 +47,7 @@ fn a_hub_leads_over_a_fresher_leaf_when_a_quorum_is_not_fresher_than_the_hub() {
 }
 
 #[test]
-fn a_hub_that_lacks_what_a_quorum_has_is_not_elected_and_rounds_do_not_grow() {
+fn scn_35_a_hub_that_lacks_what_a_quorum_has_is_not_elected_and_rounds_do_not_grow() {
     // SCN-35 proper. What the four have may be committed: to elect 3 would be to ask ZAB to lose it.
     let mut net = Network::of(5);
     (1..=5).for_each(|server| net.history(server, 1, 9));
@@ -67,6 +67,23 @@ fn a_hub_that_lacks_what_a_quorum_has_is_not_elected_and_rounds_do_not_grow() {
     net.mend(5, 1);
     let took = net.run_until(LONG, |net| net.state(5) == Leading).expect("5 reaches 1, 3 and 4 now");
     assert!(took < BAR, "{took:?}");
+}
+
+#[test]
+fn scn_35_a_candidate_that_the_freshest_of_its_quorum_cannot_back_gives_way_to_one_that_needs_it_not() {
+    // 1, 2 and 3 reach each other. 5 reaches 3 and 4, and so a quorum too, but 4 is fresher and reaches nobody else: it can
+    // neither back 5 nor lead.
+    let mut net = Network::of(5);
+    (1..=5).for_each(|server| net.history(server, 1, 3));
+    net.history(4, 2, 1);
+    net.only_links(&[(1, 2), (1, 3), (2, 3), (3, 5), (4, 5)]);
+    net.boot_all();
+    let took = net.run_until(LONG, |net| net.state(3) == Leading).expect("3 leads with 1, 2 and 5");
+    assert!(took < BAR, "{took:?}");
+    let started = net.started();
+    net.run(LONG);
+    assert!(net.is_led());
+    assert_eq!((net.state(4), net.started()), (Looking, started));
 }
 
 #[test]
@@ -153,7 +170,7 @@ fn a_one_way_server_with_the_best_vote_does_not_stall_an_election() {
 }
 
 #[test]
-fn a_bridge_elects_what_its_halves_cannot() {
+fn scn_38_a_bridge_elects_what_its_halves_cannot() {
     // SCN-38: two halves, and 3 in both.
     let mut net = five();
     net.only_links(&[(1, 2), (1, 3), (2, 3), (3, 4), (3, 5), (4, 5)]);
@@ -166,7 +183,7 @@ fn a_bridge_elects_what_its_halves_cannot() {
 }
 
 #[test]
-fn a_ring_elects_a_leader_and_keeps_it() {
+fn scn_38_a_ring_elects_a_leader_and_keeps_it() {
     // SCN-38, every server sees a different majority: each reaches its two neighbours.
     let mut net = Network::of(5);
     net.only_links(&[(1, 2), (2, 3), (3, 4), (4, 5), (5, 1)]);
@@ -176,6 +193,36 @@ fn a_ring_elects_a_leader_and_keeps_it() {
     let started = net.started();
     net.run(LONG);
     assert_eq!((net.state(5), net.started()), (Leading, started));
+}
+
+#[test]
+fn scn_38_a_blind_node_and_one_to_which_all_are_blind_cost_one_election_at_most() {
+    // Keeper's "blind node" hears nobody, to its "blind others" nobody listens: each of the five in turn, the leader among them.
+    for (one, is_blind) in (1..=5).flat_map(|one| [(one, true), (one, false)]) {
+        let mut net = five();
+        let started = net.started();
+        for other in (1..=5).filter(|other| *other != one) {
+            if is_blind { net.cut_one_way(other, one) } else { net.cut_one_way(one, other) }
+        }
+        net.run(3 * GIVE_UP);
+        let leader = if one == 5 { 4 } else { 5 };
+        let leading: Vec<u64> = (1..=5).filter(|server| net.state(*server) == Leading).collect();
+        assert_eq!(leading, [leader], "{one} blind: {is_blind}");
+        let follow = (1..=5).filter(|server| net.election(*server).vote() == net.election(leader).vote());
+        assert!(follow.filter(|server| *server != one).count() == 4, "all others follow it");
+        // The leader that is lost costs each of the others one election; any other server only itself.
+        let began = net.started() - started;
+        assert_eq!(began, if one == 5 { 5 } else { 1 }, "{one} blind: {is_blind}");
+
+        let (vote, started) = (net.election(leader).vote(), net.started());
+        net.run(LONG);
+        assert_eq!((net.election(leader).vote(), net.started()), (vote, started), "and then it is quiet");
+        assert_eq!(net.state(one), Looking);
+        net.heal();
+        let took = net.run_until(LONG, |net| net.agreed() == Some(leader)).expect("all follow it");
+        assert!(took < BAR, "{took:?}");
+        assert_eq!(net.election(leader).vote(), vote, "in the same epoch");
+    }
 }
 
 #[test]

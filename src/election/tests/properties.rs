@@ -84,6 +84,24 @@ proptest! {
         prop_assert_eq!((net.agreed(), net.started()), (leader, started), "and stay with it");
     }
 
+    /// The others are down, or reach whom they happen to reach, for good.
+    #[test]
+    fn scn_28_a_quorum_that_reaches_itself_has_a_leader_in_bounded_time_whatever_was(seed: u64) {
+        let mut net = chaos(seed);
+        net.weather = Weather::default();
+        let core = net.draw_core();
+        for one in &core {
+            core.iter().for_each(|other| net.mend(*one, *other));
+            if !net.is_up(*one) {
+                net.boot(*one);
+            }
+        }
+        let took = net.run_until(HEALED, Network::is_led);
+        prop_assert!(took.is_some(), "{:?} has no leader after {:?}: {:?}", core, HEALED, net.votes());
+        net.run(Duration::from_secs(30));
+        prop_assert!(net.is_led(), "and keeps one");
+    }
+
     #[test]
     fn over_links_that_stay_as_they_are_whoever_reaches_a_quorum_can_win(
         voters in 3..=7u64,
@@ -119,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn no_words_make_a_server_panic_flood_or_forget_a_deadline(
+    fn scn_30_no_words_make_a_server_panic_flood_or_forget_a_deadline(
         words in prop::collection::vec((any_notification(), 0..200u64), 0..200),
     ) {
         let quorum = Quorum::majority((1..=5).map(sid));

@@ -176,7 +176,7 @@ fn when_many_sessions_expire_at_once_the_writes_of_others_come_in_between() {
 }
 
 #[test]
-fn a_leader_that_cannot_make_out_a_request_resets_the_link_it_came_on() {
+fn scn_30_a_leader_that_cannot_make_out_a_request_resets_the_link_it_came_on() {
     let mut cluster = Cluster::running(3);
     let leader = cluster.leader().unwrap();
     let [hostile, other] = match leader.number() {

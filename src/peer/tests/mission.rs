@@ -141,6 +141,42 @@ fn joining_server_finds_the_leader() {
 }
 
 #[test]
+fn scn_29_members_of_an_epoch_tell_one_vote_whenever_they_came_and_who_returns_finds_the_leader_by_it() {
+    // Their histories were not the same when they voted, and one of them comes when the epoch is no more new.
+    let mut cluster = Cluster::new(5);
+    for (server, counter) in [(1, 8), (2, 8), (3, 8), (4, 7), (5, 7)] {
+        give_history(&mut cluster, sid(server), counter);
+    }
+    [1, 2, 4].into_iter().for_each(|server| cluster.start(sid(server)));
+    cluster.await_serving();
+    let client = cluster.connect(sid(2));
+    cluster.create(client, "/a", CreateMode::PERSISTENT);
+    cluster.start(sid(3));
+    cluster.await_serving();
+    cluster.create(client, "/b", CreateMode::PERSISTENT);
+    let told = |cluster: &Cluster, server| cluster.peer(sid(server)).election.vote();
+    let vote = told(&cluster, 2).unwrap();
+    let before = cluster.status(sid(2));
+    assert_eq!((vote.sid, vote.epoch, before.role), (sid(2), before.epoch, Role::Leading));
+    assert!([1, 3, 4].iter().all(|server| told(&cluster, *server) == Some(vote)), "leader, epoch and zxid");
+
+    // One that returns and one that comes for the first time; with 3 gone for good a quorum of equal votes is all that is left.
+    for server in [1, 3] {
+        cluster.stop(sid(server));
+    }
+    for server in [1, 5] {
+        let joined_by = cluster.clock().time + Duration::from_secs(1);
+        cluster.start(sid(server));
+        cluster.run_until("it follows", |c| c.role(sid(server)) == Role::Following);
+        assert!(cluster.clock().time < joined_by, "the votes were equal at once");
+        cluster.await_serving();
+        assert_eq!(told(&cluster, server), Some(vote));
+    }
+    let after = cluster.status(sid(2));
+    assert_eq!((after.role, after.epoch), (Role::Leading, before.epoch), "nobody was disturbed");
+}
+
+#[test]
 fn returning_leader_rolls_back() {
     let mut cluster = Cluster::new(3);
     cluster.start(sid(1));

@@ -135,7 +135,7 @@ fn committed() -> Script {
 }
 
 #[test]
-fn a_commit_that_only_a_minority_made_durable_is_found() {
+fn scn_64_a_commit_that_only_a_minority_made_durable_is_found() {
     let script = Script::new();
     script.persists(A, &epochs(1));
     script.persists(A, &[LogOp::Append(vec![entry(1, 1)])]);
@@ -145,7 +145,7 @@ fn a_commit_that_only_a_minority_made_durable_is_found() {
 }
 
 #[test]
-fn two_leaders_of_one_epoch_are_found_even_if_the_first_is_dead() {
+fn scn_64_two_leaders_of_one_epoch_are_found_even_if_the_first_is_dead() {
     let script = committed();
     script.sees(A, &Seen::Down);
     script.reports(B, Role::Leading, 1, zxid(1, 1), 7);
@@ -350,7 +350,7 @@ fn a_storage_may_forget_what_it_never_confirmed() {
 }
 
 #[test]
-fn states_that_differ_at_one_position_are_found() {
+fn scn_64_states_that_differ_at_one_position_are_found() {
     let script = committed();
     script.persists(C, &epochs(1));
     script.persists(C, &[LogOp::Append(vec![entry(1, 1)])]);

@@ -91,7 +91,7 @@ async fn a_handshake_and_frames_that_arrive_byte_by_byte_are_understood() {
 }
 
 #[tokio::test]
-async fn garbage_before_or_after_the_handshake_closes_that_connection_only() {
+async fn scn_30_garbage_before_or_after_the_handshake_closes_that_connection_only() {
     let ports = Ports::of([ONE, TWO]);
     let one = ports.start(ONE);
     let mut good = welcomed(&one, Hello { lane: Lane::Urgent, ..HELLO }).await;
