@@ -11,16 +11,15 @@ use crate::types::{ClientId, Time, Transaction, Zxid};
 
 use super::{Limits, Peer};
 
-/// How much work a moment has room for, in visited nodes: about a millisecond, or 2,000 small answers. It is
-/// counted and not measured, so that the same inputs give the same outputs.
-const PORTION: u64 = 10_000;
-
 /// How long after a portion the next one is due: at another moment, and no later than it has to be.
 const PAUSE: Duration = Duration::from_micros(1);
 
 /// What is put off.
 #[derive(Debug)]
 pub(super) struct Backlog {
+    /// How much work a moment has room for, in visited nodes. It is counted and not measured, so that the same inputs give
+    /// the same outputs.
+    portion: u64,
     /// The moment that `left` is for.
     moment: Time,
     /// How much of the portion is left.
@@ -43,8 +42,15 @@ pub(super) struct Held {
 }
 
 impl Backlog {
-    pub(super) fn new(now: Time) -> Self {
-        Self { moment: now, left: PORTION, behind: VecDeque::new(), held: VecDeque::new(), held_len: 0 }
+    pub(super) fn new(now: Time, portion: u64) -> Self {
+        Self {
+            portion,
+            moment: now,
+            left: portion,
+            behind: VecDeque::new(),
+            held: VecDeque::new(),
+            held_len: 0,
+        }
     }
 
     /// When the next portion is due, if there is more to answer.
@@ -87,7 +93,7 @@ impl Backlog {
     fn begin_moment(&mut self, now: Time) {
         if self.moment < now {
             self.moment = now;
-            self.left = PORTION;
+            self.left = self.portion;
         }
     }
 

@@ -116,6 +116,9 @@ pub struct Limits {
     /// How many sessions there may be in the whole ensemble; when there are as many, a leader opens no more and the
     /// client is refused as [`NotServing`](super::CloseReason::NotServing). Its own configuration counts.
     pub sessions: usize,
+    /// How much the answers of one moment may cost, in visited nodes; the reads that are left have to wait for the next moment, so
+    /// that heartbeats are heard between. 10,000 take about a millisecond, or are 2,000 small answers.
+    pub portion: u64,
     /// How many identities one client may have.
     pub identities_per_client: usize,
     /// How many watches one client may have.
@@ -142,6 +145,7 @@ impl Default for Limits {
             outstanding: 100_000,
             outstanding_len: 64 << 20,
             sessions: 1_000_000,
+            portion: 10_000,
             identities_per_client: 64,
             watches_per_client: 100_000,
             remembered_changes: 10_000,
@@ -218,6 +222,7 @@ impl PeerConfig {
             ("outstanding", limits.outstanding),
             ("outstanding_len", limits.outstanding_len),
             ("sessions", limits.sessions),
+            ("portion", usize::try_from(limits.portion).unwrap_or(usize::MAX)),
             ("snapshot_every", usize::try_from(limits.snapshot_every).unwrap_or(usize::MAX)),
             ("log_window", limits.log_window),
             ("snapshot_chunk", limits.snapshot_chunk),

@@ -161,7 +161,7 @@ impl Peer {
             recent,
             changes: Vec::new(),
             backs: VecDeque::new(),
-            backlog: Backlog::new(now.time),
+            backlog: Backlog::new(now.time, config.limits.portion),
             asked: BTreeMap::new(),
             gathering: None,
             next_token: rng.next_u64() >> 1,
@@ -286,7 +286,7 @@ impl Peer {
     }
 
     fn halt(&mut self, why: Halt) {
-        self.backlog = Backlog::new(self.now.time);
+        self.backlog = Backlog::new(self.now.time, self.config.limits.portion);
         self.stop_serving();
         self.halted = true;
         self.outputs.push_back(Output::Halt(why));

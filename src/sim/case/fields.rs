@@ -110,6 +110,7 @@ pub(super) fn fields(case: &mut Case) -> Vec<(&'static str, Field<'_>)> {
         ("limits.requests_per_client", Size(&mut limits.requests_per_client)),
         ("limits.outstanding", Size(&mut limits.outstanding)),
         ("limits.outstanding_len", Size(&mut limits.outstanding_len)),
+        ("limits.portion", Large(&mut limits.portion)),
         ("limits.identities_per_client", Size(&mut limits.identities_per_client)),
         ("limits.watches_per_client", Size(&mut limits.watches_per_client)),
         ("limits.remembered_changes", Size(&mut limits.remembered_changes)),
