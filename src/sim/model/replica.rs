@@ -116,8 +116,8 @@ impl Replicas {
         self.states.len()
     }
 
-    pub(super) fn state(&self, number: u32) -> Arc<Replica> {
-        self.states.value(number)
+    pub(super) fn state(&self, number: u32) -> &Replica {
+        self.states.get(number)
     }
 
     pub(super) fn message(&self, number: u32) -> Arc<Message> {

@@ -2,7 +2,7 @@ use crate::types::Lane;
 use crate::zab::Role;
 
 use super::ghost::Ghost;
-use super::intern::{Interner, fingerprint};
+use super::intern::{Interner, fingerprint_of_numbers};
 use super::replica::{Input, Replica, Replicas};
 use super::search::{Broken, Model, get, set};
 use super::zab_bounds::ZabBounds;
@@ -46,6 +46,9 @@ const LOSSES: usize = 9;
 const REPEATS: usize = 10;
 const COUNTERS: usize = 11;
 
+/// The number of the empty queue, which is the first that gets one.
+const NO_MESSAGES: u32 = 0;
+
 impl<'a> ZabModel<'a> {
     pub(super) fn new(bounds: &'a ZabBounds) -> Self {
         let servers = 1..=bounds.servers;
@@ -76,7 +79,7 @@ impl<'a> ZabModel<'a> {
     }
 
     fn queue(&self, state: &[u32], line: usize) -> Vec<u32> {
-        self.queues.value(get(state, self.servers() + COUNTERS + line)).as_ref().clone()
+        self.queues.get(get(state, self.servers() + COUNTERS + line)).clone()
     }
 
     fn set_queue(&mut self, state: &mut [u32], line: usize, queue: Vec<u32>) {
@@ -84,7 +87,11 @@ impl<'a> ZabModel<'a> {
         set(state, place, self.queues.number(queue));
     }
 
-    fn replica(&self, state: &[u32], server: usize) -> std::sync::Arc<Replica> {
+    fn is_empty(&self, state: &[u32], line: usize) -> bool {
+        get(state, self.servers() + COUNTERS + line) == NO_MESSAGES
+    }
+
+    fn replica(&self, state: &[u32], server: usize) -> &Replica {
         self.replicas.state(get(state, server))
     }
 
@@ -95,7 +102,7 @@ impl<'a> ZabModel<'a> {
 
     /// Lets a server take a step, and looks after what comes of it.
     fn step(&mut self, state: &mut [u32], server: usize, input: Input) -> Result<(), Broken> {
-        let before = self.replica(state, server);
+        let before = get(state, server);
         let step = self.replicas.step(get(state, server), input);
         if let Some(broken) = &step.broken {
             return Err(broken.clone());
@@ -112,15 +119,15 @@ impl<'a> ZabModel<'a> {
                 self.set_queue(state, line, queue);
             }
         }
-        let after = self.replica(state, server);
         let place = self.servers() + GHOST;
         let news = step.proposed.is_some()
             || step.begins.is_some()
             || step.established.is_some()
             || step.entered.is_some()
             || !step.applied.is_empty();
+        let (before, after) = (self.replicas.state(before), self.replicas.state(step.next));
         if news {
-            let mut ghost = self.ghosts.value(get(state, place)).as_ref().clone();
+            let mut ghost = self.ghosts.get(get(state, place)).clone();
             if let Some(entry) = &step.proposed
                 && ghost.proposed.insert(entry.zxid, entry.clone()).is_some()
             {
@@ -133,10 +140,10 @@ impl<'a> ZabModel<'a> {
                 ghost.apply(sid, *index, entry)?;
             }
             if let Some(epoch) = step.established {
-                ghost.establish(sid, epoch, &after)?;
+                ghost.establish(sid, epoch, after)?;
             }
             if let Some(epoch) = step.entered {
-                ghost.enter(sid, epoch, &after)?;
+                ghost.enter(sid, epoch, after)?;
             }
             set(state, place, self.ghosts.number(ghost));
         }
@@ -147,7 +154,7 @@ impl<'a> ZabModel<'a> {
     }
 
     fn judge_disks(&self, state: &[u32]) -> Result<(), Broken> {
-        let ghost = self.ghosts.value(self.counter(state, GHOST));
+        let ghost = self.ghosts.get(self.counter(state, GHOST));
         let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
         for (index, entry) in ghost.committed.iter().enumerate() {
             let holders = replicas.iter().filter(|replica| replica.log.get(index) == Some(entry)).count();
@@ -205,7 +212,7 @@ impl<'a> ZabModel<'a> {
     }
 
     /// Whether one leads, and all others are level with it.
-    fn is_level(&self, replicas: &[std::sync::Arc<Replica>]) -> bool {
+    fn is_level(&self, replicas: &[&Replica]) -> bool {
         let Some(leader) = replicas.iter().find(|replica| replica.is_established()) else { return false };
         replicas.iter().all(|replica| {
             let same = replica.log == leader.log && replica.applied == leader.log.len();
@@ -280,7 +287,7 @@ impl Model for ZabModel<'_> {
             into.push(Event::Mend);
         }
         for line in 0..self.lines.len() {
-            if self.queue(state, line).is_empty() {
+            if self.is_empty(state, line) {
                 continue;
             }
             into.push(Event::Arrive(line));
@@ -342,7 +349,7 @@ impl Model for ZabModel<'_> {
         if self.counter(state, CUT) != 0 {
             return Some(Event::Mend);
         }
-        if let Some(line) = (0..self.lines.len()).find(|line| !self.queue(state, *line).is_empty()) {
+        if let Some(line) = (0..self.lines.len()).find(|line| !self.is_empty(state, *line)) {
             return Some(Event::Arrive(line));
         }
         let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
@@ -397,7 +404,10 @@ impl Model for ZabModel<'_> {
 
     fn essence(&self, state: &[u32]) -> u128 {
         let (servers, rest) = state.split_at(self.servers().min(state.len()));
-        fingerprint(&(servers, self.counter(state, CUT), rest.get(COUNTERS..)))
+        let mut essence = servers.to_vec();
+        essence.push(self.counter(state, CUT));
+        essence.extend(rest.iter().skip(COUNTERS));
+        fingerprint_of_numbers(&essence)
     }
 
     const COMES_TO_REST: &'static str = "RecoveryEnds";
