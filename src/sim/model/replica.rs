@@ -8,6 +8,7 @@ use crate::types::{Epoch, Lane, LogEntry, LogOp, Recovered, SeededRng, ServerId,
 use crate::zab::{Body, Message, Note, Output, Role, Ticket, Zab, ZabConfig};
 
 use super::intern::Interner;
+use super::links::Links;
 use super::search::Broken;
 
 /// The instant at which every server always is: its machine is moved back to it after each step.
@@ -40,6 +41,7 @@ pub(super) struct Replica {
     /// How many entries the process has applied.
     pub(super) applied: usize,
     lives: u64,
+    pub(super) links: Links,
 }
 
 /// What happens to one server.
@@ -109,6 +111,7 @@ impl Replicas {
             writes: Vec::new(),
             applied: 0,
             lives: 0,
+            links: Links::default(),
         })
     }
 
@@ -150,6 +153,7 @@ impl Replicas {
             }
             Input::Crash { kept } => {
                 replica.zab = None;
+                replica.links = Links::default();
                 replica.applied = 0;
                 for (_, op) in std::mem::take(&mut replica.writes).into_iter().take(kept) {
                     replica.write(op, step)?;
@@ -173,6 +177,7 @@ impl Replicas {
             Input::Arrive { from, message } => {
                 let message = self.messages.value(message);
                 if let Some(zab) = &mut replica.zab {
+                    replica.links.receive(from, &message);
                     zab.handle_message(NOW, ServerId::new(from), message.as_ref().clone());
                 }
             }
@@ -201,6 +206,7 @@ impl Replicas {
             return Err(Broken::new("RolesEnd", what));
         }
         zab.rebase(NOW);
+        replica.links.settle(zab);
         replica.judge_candidate()
     }
 
@@ -218,6 +224,7 @@ impl Replicas {
                 }
                 Output::Send { to, lane, message } => {
                     replica.judge_message(&message)?;
+                    replica.links.send(to.number(), &message);
                     step.sends.push((to.number(), lane, self.messages.number(message)));
                 }
                 Output::Deliver { zxid, payload } => {
@@ -314,6 +321,18 @@ impl Replica {
     /// Whether it follows and may serve.
     pub(super) fn is_synced(&self) -> bool {
         self.zab.as_ref().is_some_and(Zab::is_synced)
+    }
+
+    /// Whether it leads, and the history that its epoch begins with is fixed.
+    pub(super) fn has_begun(&self) -> bool {
+        let begun = |zab: &Zab| zab.role() == Role::Leader && zab.epoch() == Some(zab.current_epoch());
+        self.zab.as_ref().is_some_and(begun)
+    }
+
+    /// Whether it leads and has a link with this server.
+    pub(super) fn has_learner(&self, sid: u64) -> bool {
+        let has = |zab: &Zab| zab.learners().any(|learner| learner.server.number() == sid);
+        self.zab.as_ref().is_some_and(has)
     }
 
     /// How many parts of steps are on their way to the disk.

@@ -25,26 +25,26 @@ pub(super) enum Event {
 /// The servers, the network and what nobody knows, within bounds.
 pub(super) struct ZabModel<'a> {
     bounds: &'a ZabBounds,
-    replicas: Replicas,
+    pub(super) replicas: Replicas,
     ghosts: Interner<Ghost>,
-    queues: Interner<Vec<u32>>,
+    pub(super) queues: Interner<Vec<u32>>,
     /// From, to and lane of each queue of messages.
-    lines: Vec<(u64, u64, Lane)>,
+    pub(super) lines: Vec<(u64, u64, Lane)>,
 }
 
 /// The places of a state's numbers: servers, then these, then queues.
-const GHOST: usize = 0;
-const CUT: usize = 1;
-const LEADS: usize = 2;
-const FOLLOWS: usize = 3;
-const PROPOSALS: usize = 4;
-const CRASHES: usize = 5;
-const PARTITIONS: usize = 6;
-const IMPATIENCE: usize = 7;
-const TICKS: usize = 8;
-const LOSSES: usize = 9;
-const REPEATS: usize = 10;
-const COUNTERS: usize = 11;
+pub(super) const GHOST: usize = 0;
+pub(super) const CUT: usize = 1;
+pub(super) const LEADS: usize = 2;
+pub(super) const FOLLOWS: usize = 3;
+pub(super) const PROPOSALS: usize = 4;
+pub(super) const CRASHES: usize = 5;
+pub(super) const PARTITIONS: usize = 6;
+pub(super) const IMPATIENCE: usize = 7;
+pub(super) const TICKS: usize = 8;
+pub(super) const LOSSES: usize = 9;
+pub(super) const REPEATS: usize = 10;
+pub(super) const COUNTERS: usize = 11;
 
 /// The number of the empty queue, which is the first that gets one.
 const NO_MESSAGES: u32 = 0;
@@ -64,11 +64,11 @@ impl<'a> ZabModel<'a> {
         }
     }
 
-    fn servers(&self) -> usize {
+    pub(super) fn servers(&self) -> usize {
         usize::try_from(self.bounds.servers).unwrap_or_default()
     }
 
-    fn counter(&self, state: &[u32], counter: usize) -> u32 {
+    pub(super) fn counter(&self, state: &[u32], counter: usize) -> u32 {
         get(state, self.servers() + counter)
     }
 
@@ -78,20 +78,20 @@ impl<'a> ZabModel<'a> {
         set(state, self.servers() + counter, left);
     }
 
-    fn queue(&self, state: &[u32], line: usize) -> Vec<u32> {
+    pub(super) fn queue(&self, state: &[u32], line: usize) -> Vec<u32> {
         self.queues.get(get(state, self.servers() + COUNTERS + line)).clone()
     }
 
-    fn set_queue(&mut self, state: &mut [u32], line: usize, queue: Vec<u32>) {
+    pub(super) fn set_queue(&mut self, state: &mut [u32], line: usize, queue: Vec<u32>) {
         let place = self.servers() + COUNTERS + line;
         set(state, place, self.queues.number(queue));
     }
 
-    fn is_empty(&self, state: &[u32], line: usize) -> bool {
+    pub(super) fn is_empty(&self, state: &[u32], line: usize) -> bool {
         get(state, self.servers() + COUNTERS + line) == NO_MESSAGES
     }
 
-    fn replica(&self, state: &[u32], server: usize) -> &Replica {
+    pub(super) fn replica(&self, state: &[u32], server: usize) -> &Replica {
         self.replicas.state(get(state, server))
     }
 
@@ -239,6 +239,15 @@ impl Model for ZabModel<'_> {
     }
 
     fn events(&mut self, state: &[u32], into: &mut Vec<Event>) {
+        if self.bounds.reduced {
+            if self.is_over(state) {
+                return;
+            }
+            if let Some(enough) = self.enough(state) {
+                into.extend(enough);
+                return;
+            }
+        }
         let has = |counter| self.counter(state, counter) > 0;
         for server in 0..self.servers() {
             let sid = server as u64 + 1;
@@ -340,6 +349,9 @@ impl Model for ZabModel<'_> {
                 let place = self.servers() + CUT;
                 set(&mut next, place, 0);
             }
+        }
+        if self.bounds.reduced {
+            self.forget_the_void(&mut next);
         }
         Ok(next)
     }

@@ -33,6 +33,9 @@ pub struct ZabBounds {
     pub losses: u32,
     /// How many messages may arrive twice.
     pub repeats: u32,
+    /// Whether what makes no difference is looked at once only: messages that say nothing to anyone, and orders of events that
+    /// lead to one and the same. The other way is much longer, and finds nothing else.
+    pub reduced: bool,
     /// Something wrong with the servers, to see that it is found.
     pub flaw: Option<ZabFlaw>,
     /// The search ends incomplete at so many states.
@@ -54,6 +57,7 @@ impl ZabBounds {
             ticks: 0,
             losses: 0,
             repeats: 0,
+            reduced: true,
             flaw: None,
             limit: u64::MAX,
         }
