@@ -4,23 +4,89 @@ use crate::types::Lane;
 use crate::zab::{Body, Role};
 
 use super::replica::Input;
-use super::zab::{COUNTERS, CRASHES, CUT, Event, GHOST, IMPATIENCE, LEADS, LOSSES, PARTITIONS, REPEATS, TICKS, ZabModel};
+use super::search::{Broken, Model, get, set};
+use super::zab::{
+    COUNTERS, CRASHES, CUT, Event, FOLLOWS, GHOST, IMPATIENCE, LEADS, LOSSES, PARTITIONS, PROPOSALS, REPEATS,
+    TICKS, ZabModel,
+};
 
 impl ZabModel<'_> {
-    /// Whether no disk and no history can ever change any more within the bounds: nobody leads, nobody can be elected, and no
-    /// disk has anything to do.
-    pub(super) fn is_over(&self, state: &[u32]) -> bool {
+    /// Brings states that differ in nothing that matters any more to one.
+    pub(super) fn normalise(&mut self, state: &mut [u32]) -> Result<(), Broken> {
+        while self.is_moot(state)
+            && let Some(server) = (0..self.servers()).find(|server| self.is_inert(state, *server))
+        {
+            let sid = server as u64 + 1;
+            let before = get(state, server);
+            if self.replica(state, server).role() != Role::Idle
+                && let Some(broken) = &self.replicas.step(before, Input::TimeOut).broken
+            {
+                return Err(broken.clone());
+            }
+            set(state, server, self.replicas.husk(before));
+            self.lose_all(state, |_, to| to == sid);
+            if u64::from(self.counter(state, CUT)) == sid {
+                set(state, self.servers() + CUT, 0);
+            }
+        }
+        if self.is_moot(state) {
+            let live = (0..self.servers()).any(|server| self.replica(state, server).is_up());
+            let leads = (0..self.servers()).any(|server| self.replica(state, server).role() == Role::Leader);
+            let useless: &[usize] = match (live, leads) {
+                (true, true) => &[],
+                (true, false) => &[FOLLOWS, PROPOSALS],
+                (false, _) => &[FOLLOWS, PROPOSALS, CRASHES, PARTITIONS],
+            };
+            for counter in useless {
+                set(state, self.servers() + *counter, 0);
+            }
+        }
+        self.forget_the_void(state);
+        Ok(())
+    }
+
+    /// Whether nobody without a role can get one any more within the bounds.
+    pub(super) fn is_moot(&self, state: &[u32]) -> bool {
+        let leads = |server| self.replica(state, server).role() == Role::Leader;
         self.counter(state, LEADS) == 0
-            && (0..self.servers()).all(|server| {
-                let replica = self.replica(state, server);
-                replica.role() != Role::Leader && replica.writes() == 0
+            && (self.counter(state, FOLLOWS) == 0 || !(0..self.servers()).any(leads))
+    }
+
+    /// Whether a server matters by nothing but what is on its disk, as nobody can get a role any more: it has nothing to
+    /// write, nobody that it follows leads or has left it a message, and if it leads, nobody follows it or has left it a message
+    /// and it proposes nothing. All it could do is to end its role, to crash and to start; no disk, no history and no
+    /// server that does matter would be touched by it.
+    fn is_inert(&self, state: &[u32], server: usize) -> bool {
+        let replica = self.replica(state, server);
+        let sid = server as u64 + 1;
+        let hears_of = |sender: Option<u64>| {
+            self.lines.iter().enumerate().any(|(line, (from, to, _))| {
+                *to == sid && sender.is_none_or(|sender| sender == *from) && !self.is_empty(state, line)
             })
+        };
+        if replica.is_husk() || replica.writes() > 0 {
+            return false;
+        }
+        match (replica.role(), replica.leader()) {
+            (Role::Idle, _) => true,
+            (Role::Leader, _) => {
+                let followed = (0..self.servers())
+                    .any(|other| other != server && self.replica(state, other).leader() == Some(sid));
+                let proposes = self.counter(state, PROPOSALS) > 0 && replica.is_established();
+                !followed && !proposes && !hears_of(None)
+            }
+            (_, leader) => {
+                let leading = leader.and_then(|leader| usize::try_from(leader - 1).ok());
+                leading.is_some_and(|leading| self.replica(state, leading).role() != Role::Leader)
+                    && !hears_of(leader)
+            }
+        }
     }
 
     /// Removes the messages that change nothing and are answered by nothing, now and whatever happens before they
     /// arrive: those of a link that the receiver does not listen to and never will again. A server that may be elected yet
     /// would answer some of them.
-    pub(super) fn forget_the_void(&mut self, state: &mut [u32]) {
+    fn forget_the_void(&mut self, state: &mut [u32]) {
         for line in 0..self.lines.len() {
             if self.is_empty(state, line) {
                 continue;
@@ -39,6 +105,7 @@ impl ZabModel<'_> {
         let message = self.replicas.message(number);
         let receiver = self.replica(state, server);
         let void = match message.body {
+            _ if receiver.is_husk() => true,
             Body::Join(_) | Body::Ping { .. } | Body::Pong { .. } => false,
             // They are said to learners only, of links that those opened.
             Body::NotLeading | Body::Refused(_) => !receiver.links.listens_to(message.link),
@@ -51,7 +118,7 @@ impl ZabModel<'_> {
         if !void {
             return false;
         }
-        let before = state.get(server).copied().unwrap_or_default();
+        let before = get(state, server);
         let step = self.replicas.step(before, Input::Arrive { from, message: number });
         step.next == before && step.sends.is_empty() && step.broken.is_none()
     }
@@ -101,7 +168,7 @@ impl ZabModel<'_> {
                     !empty
                 }
                 (true, false, Lane::Bulk) if to == leader => {
-                    let queue = self.queues.get(super::search::get(state, self.servers() + COUNTERS + line));
+                    let queue = self.queues.get(get(state, self.servers() + COUNTERS + line));
                     let messages: Vec<_> = queue.iter().map(|message| self.replicas.message(*message)).collect();
                     let whole = messages.windows(2).all(|pair| match pair {
                         [one, other] => one.link == other.link && one.sequence + 1 == other.sequence,
@@ -126,7 +193,6 @@ impl ZabModel<'_> {
 
     /// Whether an event changes no disk's history and nothing that only the properties know.
     fn is_unseen(&mut self, state: &[u32], server: usize, event: Event) -> bool {
-        use super::search::Model;
         let Ok(next) = self.next(state, event) else { return false };
         self.counter(state, GHOST) == self.counter(&next, GHOST)
             && self.replica(state, server).log == self.replica(&next, server).log

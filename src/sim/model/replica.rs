@@ -17,6 +17,9 @@ const NOW: Time = Time::from_millis(100_000_000);
 /// Longer than anything that a server waits for.
 const FOR_EVER: Duration = Duration::from_secs(10_000);
 
+/// More lives than a server ever has.
+const HUSK: u64 = 100;
+
 /// Something wrong with the servers of a model, so that it can be seen that the checker sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ZabFlaw {
@@ -113,6 +116,19 @@ impl Replicas {
             lives: 0,
             links: Links::default(),
         })
+    }
+
+    /// A server of which nothing matters any more but its disk.
+    pub(super) fn husk(&mut self, state: u32) -> u32 {
+        let husk = Replica {
+            zab: None,
+            writes: Vec::new(),
+            applied: 0,
+            lives: HUSK,
+            links: Links::default(),
+            ..self.states.get(state).clone()
+        };
+        self.states.number(husk)
     }
 
     pub(super) fn local_states(&self) -> usize {
@@ -306,6 +322,11 @@ impl Replica {
 
     pub(super) fn is_up(&self) -> bool {
         self.zab.is_some()
+    }
+
+    /// Whether nothing of it matters any more but its disk.
+    pub(super) fn is_husk(&self) -> bool {
+        self.zab.is_none() && self.lives == HUSK
     }
 
     /// Without a role, and nothing on its way to the disk: an election may give it one.

@@ -20,6 +20,11 @@ pub(super) trait Model {
     /// The state after an event, or what it violates.
     fn next(&mut self, state: &[u32], event: Self::Event) -> Result<Vec<u32>, Broken>;
 
+    /// Brings a state to one that stands for it and all others that are no different within the bounds.
+    fn tidy(&mut self, _: &mut [u32]) -> Result<(), Broken> {
+        Ok(())
+    }
+
     /// What happens next in a world whose faults are over; none when it has come to rest as it should. Bounds do not hold here.
     fn calm(&self, state: &[u32]) -> Option<Self::Event>;
 
@@ -123,7 +128,7 @@ pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
         report.ends += u64::from(events.is_empty());
         for (place, event) in events.iter().enumerate() {
             report.events += 1;
-            let next = match model.next(&state, *event) {
+            let next = match tidied(model, &state, *event) {
                 Ok(next) => next,
                 Err(broken) => {
                     let mut path = path_to(model, &origins, number);
@@ -143,6 +148,12 @@ pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
     }
     report.local_states = model.local_states() as u64;
     report
+}
+
+fn tidied<M: Model>(model: &mut M, state: &[u32], event: M::Event) -> Result<Vec<u32>, Broken> {
+    let mut next = model.next(state, event)?;
+    model.tidy(&mut next)?;
+    Ok(next)
 }
 
 /// Goes on calmly from a state, until all is as it should be or a state is met from which that is known to come.
@@ -233,7 +244,7 @@ fn path_to<M: Model>(model: &mut M, origins: &[(u32, u8)], number: u32) -> Vec<M
         let mut events = Vec::new();
         model.events(&state, &mut events);
         let Some(event) = events.get(usize::from(place)).copied() else { return path };
-        let Ok(next) = model.next(&state, event) else { return path };
+        let Ok(next) = tidied(model, &state, event) else { return path };
         path.push(event);
         state = next;
     }
@@ -253,7 +264,8 @@ fn fail<M: Model>(
     for (number, event) in path.into_iter().chain(calm.iter().take(TOLD).copied()).enumerate() {
         let told_now = model.tell(&state, event);
         told.push(if number < searched { told_now } else { format!("calmly: {told_now}") });
-        if let Ok(next) = model.next(&state, event) {
+        let next = if number < searched { tidied(model, &state, event) } else { model.next(&state, event) };
+        if let Ok(next) = next {
             state = next;
         }
     }

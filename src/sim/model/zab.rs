@@ -239,20 +239,20 @@ impl Model for ZabModel<'_> {
     }
 
     fn events(&mut self, state: &[u32], into: &mut Vec<Event>) {
-        if self.bounds.reduced {
-            if self.is_over(state) {
-                return;
-            }
-            if let Some(enough) = self.enough(state) {
-                into.extend(enough);
-                return;
-            }
+        if self.bounds.reduced
+            && let Some(enough) = self.enough(state)
+        {
+            into.extend(enough);
+            return;
         }
         let has = |counter| self.counter(state, counter) > 0;
         for server in 0..self.servers() {
             let sid = server as u64 + 1;
             let replica = self.replica(state, server);
             let take = |input| Event::Take(server, input);
+            if replica.is_husk() {
+                continue;
+            }
             if !replica.is_up() {
                 into.push(take(Input::Boot));
                 continue;
@@ -350,10 +350,11 @@ impl Model for ZabModel<'_> {
                 set(&mut next, place, 0);
             }
         }
-        if self.bounds.reduced {
-            self.forget_the_void(&mut next);
-        }
         Ok(next)
+    }
+
+    fn tidy(&mut self, state: &mut [u32]) -> Result<(), Broken> {
+        if self.bounds.reduced { self.normalise(state) } else { Ok(()) }
     }
 
     /// It mends, starts, delivers and writes; roles that lead nowhere end; the best is elected, and followed.
@@ -448,7 +449,7 @@ impl Model for ZabModel<'_> {
 
 impl ZabModel<'_> {
     /// Loses what is under way from and to these.
-    fn lose_all(&mut self, state: &mut [u32], lost: impl Fn(u64, u64) -> bool) {
+    pub(super) fn lose_all(&mut self, state: &mut [u32], lost: impl Fn(u64, u64) -> bool) {
         for line in 0..self.lines.len() {
             if self.lines.get(line).is_some_and(|(from, to, _)| lost(*from, *to)) {
                 self.set_queue(state, line, Vec::new());
