@@ -92,7 +92,8 @@ impl ZabModel<'_> {
                 continue;
             }
             let queue = self.queue(state, line);
-            let live: Vec<_> = queue.iter().copied().filter(|message| !self.is_void(state, line, *message)).collect();
+            let live: Vec<_> =
+                queue.iter().copied().filter(|message| !self.is_void(state, line, *message)).collect();
             if live.len() < queue.len() {
                 self.set_queue(state, line, live);
             }
@@ -169,7 +170,8 @@ impl ZabModel<'_> {
                 }
                 (true, false, Lane::Bulk) if to == leader => {
                     let queue = self.queues.get(get(state, self.servers() + COUNTERS + line));
-                    let messages: Vec<_> = queue.iter().map(|message| self.replicas.message(*message)).collect();
+                    let messages: Vec<_> =
+                        queue.iter().map(|message| self.replicas.message(*message)).collect();
                     let whole = messages.windows(2).all(|pair| match pair {
                         [one, other] => one.link == other.link && one.sequence + 1 == other.sequence,
                         _ => false,
@@ -185,9 +187,9 @@ impl ZabModel<'_> {
             }
         }
         let others = (0..self.servers()).filter(|other| *other != server && *other as u64 + 1 != leader);
-        let silent = others.map(|other| self.replica(state, other)).all(|other| {
-            other.leader() != Some(sid) && !other.has_learner(sid)
-        });
+        let silent = others
+            .map(|other| self.replica(state, other))
+            .all(|other| other.leader() != Some(sid) && !other.has_learner(sid));
         next.filter(|_| silent)
     }
 

@@ -33,8 +33,10 @@ pub struct ZabBounds {
     pub losses: u32,
     /// How many messages may arrive twice.
     pub repeats: u32,
-    /// Whether what makes no difference is looked at once only: messages that say nothing to anyone, and orders of events that
-    /// lead to one and the same. The other way is much longer, and finds nothing else.
+    /// Whether what makes no difference within the bounds is looked at once only: messages that nobody listens to, servers
+    /// that matter by their disks only, and, once all faults are spent, orders of events that lead to one and the same. Without, a
+    /// search takes several times as long. Violations are the same, but for *RecoveryEnds*, which is demanded of the states that
+    /// are looked at.
     pub reduced: bool,
     /// Something wrong with the servers, to see that it is found.
     pub flaw: Option<ZabFlaw>,
