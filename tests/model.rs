@@ -91,7 +91,7 @@ fn zab_holds_when_a_server_is_cut_off_at_any_moment() {
 
 #[test]
 fn zab_holds_when_a_server_crashes_and_one_is_cut_off_at_any_moment() {
-    let faults = ZabBounds { proposals: 1, crashes: 1, partitions: 1, follows: 1, ..ZabBounds::new(3) };
+    let faults = ZabBounds { proposals: 1, crashes: 1, partitions: 1, ..ZabBounds::new(3) };
     holds(&faults.check(), 5_000);
 }
 
