@@ -66,6 +66,7 @@ fn elections() -> Vec<Case> {
 
 fn broadcasts() -> Vec<Case> {
     let two = || ZabBounds { leads: 2, follows: 4, proposals: 2, ..ZabBounds::new(3) };
+    let both = || ZabBounds { crashes: 1, partitions: 1, ..two() };
     let case =
         |name, bounds: ZabBounds| Case { name, flawed: bounds.flaw.is_some(), bounds: Bounds::Zab(bounds) };
     let flawed = |flaw| ZabBounds { crashes: 1, flaw: Some(flaw), ..two() };
@@ -74,21 +75,22 @@ fn broadcasts() -> Vec<Case> {
         case("ZAB of 3: 2 transactions, 1 crash", ZabBounds { crashes: 1, ..two() }),
         case("ZAB of 3: 2 transactions, 1 partition", ZabBounds { partitions: 1, ..two() }),
         case(
-            "ZAB of 3: 2 transactions, 1 crash, 1 partition",
-            ZabBounds { crashes: 1, partitions: 1, ..two() },
+            "ZAB of 3: 2 transactions, 1 crash, 1 partition, 1 reign, joined 3 times",
+            ZabBounds { leads: 1, follows: 3, ..both() },
         ),
         case(
-            "ZAB of 3: 1 transaction, 1 crash, 1 needless time-out",
-            ZabBounds { proposals: 1, crashes: 1, impatience: 1, ..two() },
+            "ZAB of 3: 2 transactions, 1 crash, 1 partition, 2 reigns, joined twice",
+            ZabBounds { leads: 2, follows: 2, ..both() },
+        ),
+        case(
+            "ZAB of 3: 1 transaction, 1 crash, 1 partition, 2 reigns, joined 3 times",
+            ZabBounds { leads: 2, follows: 3, proposals: 1, ..both() },
         ),
         case(
             "ZAB of 3: 1 transaction, 1 loss, 1 repeat",
             ZabBounds { proposals: 1, losses: 1, repeats: 1, ..two() },
         ),
-        case(
-            "ZAB of 3: 1 transaction, 1 partition, 1 tick",
-            ZabBounds { proposals: 1, partitions: 1, ticks: 1, ..two() },
-        ),
+        case("ZAB of 3: 1 transaction, 1 tick", ZabBounds { proposals: 1, ticks: 1, ..two() }),
         case(
             "ZAB of 3: 1 transaction, 3 elections",
             ZabBounds { proposals: 1, leads: 3, follows: 5, ..two() },

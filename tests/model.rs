@@ -71,12 +71,12 @@ fn a_server_that_takes_itself_for_a_quorum_is_found() {
 
 #[test]
 fn zab_holds_with_two_leaders_at_odds() {
-    holds(&two_elections().check(), 5_000);
+    holds(&two_elections().check(), 1_000);
 }
 
 #[test]
 fn zab_holds_with_two_transactions_in_one_epoch() {
-    holds(&ZabBounds { proposals: 2, ..ZabBounds::new(3) }.check(), 10_000);
+    holds(&ZabBounds { proposals: 2, ..ZabBounds::new(3) }.check(), 3_000);
 }
 
 #[test]
@@ -87,6 +87,22 @@ fn zab_holds_when_a_server_crashes_at_any_moment() {
 #[test]
 fn zab_holds_when_a_server_is_cut_off_at_any_moment() {
     holds(&ZabBounds { proposals: 1, partitions: 1, follows: 3, ..ZabBounds::new(3) }.check(), 5_000);
+}
+
+#[test]
+fn zab_holds_when_a_server_crashes_and_one_is_cut_off_at_any_moment() {
+    let faults = ZabBounds { proposals: 1, crashes: 1, partitions: 1, ..ZabBounds::new(3) };
+    holds(&faults.check(), 5_000);
+}
+
+#[test]
+fn what_need_not_be_looked_at_is_not_looked_at() {
+    let reduced = two_elections();
+    let whole = ZabBounds { reduced: false, ..two_elections() };
+    let (reduced, whole) = (reduced.check(), whole.check());
+    holds(&reduced, 1_000);
+    holds(&whole, 5_000);
+    assert!(reduced.states < whole.states);
 }
 
 #[test]

@@ -32,6 +32,15 @@ impl<T: Hash> Interner<T> {
         clippy::indexing_slicing,
         reason = "numbers come from this table and nothing is ever removed from it"
     )]
+    pub(super) fn get(&self, number: u32) -> &T {
+        &self.values[number as usize]
+    }
+
+    /// The same, to be kept.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "numbers come from this table and nothing is ever removed from it"
+    )]
     pub(super) fn value(&self, number: u32) -> Arc<T> {
         Arc::clone(&self.values[number as usize])
     }
@@ -45,7 +54,24 @@ impl<T: Hash> Interner<T> {
 pub(super) fn fingerprint(value: &(impl Hash + ?Sized)) -> u128 {
     let mut bytes = Bytes(Vec::with_capacity(512));
     value.hash(&mut bytes);
-    let half = |seed| u128::from(XxHash3_64::oneshot_with_seed(seed, &bytes.0));
+    both_halves(&bytes.0)
+}
+
+/// 128 bits that stand for a state.
+pub(super) fn fingerprint_of_numbers(numbers: &[u32]) -> u128 {
+    let mut bytes = [0_u8; 256];
+    if numbers.len() * 4 > bytes.len() {
+        return fingerprint(numbers);
+    }
+    for (slot, number) in bytes.chunks_exact_mut(4).zip(numbers) {
+        slot.copy_from_slice(&number.to_le_bytes());
+    }
+    let used = bytes.get(..numbers.len() * 4).unwrap_or_default();
+    both_halves(used)
+}
+
+fn both_halves(bytes: &[u8]) -> u128 {
+    let half = |seed| u128::from(XxHash3_64::oneshot_with_seed(seed, bytes));
     half(1) << 64 | half(0x5eed_0f7e_57ed)
 }
 

@@ -22,15 +22,19 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `search`, `intern` | the search; numbers for states of single servers |
+//! | `search`, `seen`, `intern` | the search; states that were met; numbers for states of single servers |
 //! | `election`, `voter` | elections: bounds and properties; one server |
 //! | `zab_bounds`, `zab`, `replica`, `ghost` | ZAB: bounds and properties; one server and its disk; what nobody knows |
+//! | `reduce`, `links` | ZAB: what need not be looked at |
 
 mod election;
 mod ghost;
 mod intern;
+mod links;
+mod reduce;
 mod replica;
 mod search;
+mod seen;
 mod voter;
 mod zab;
 mod zab_bounds;

@@ -8,6 +8,7 @@ use crate::types::{Epoch, Lane, LogEntry, LogOp, Recovered, SeededRng, ServerId,
 use crate::zab::{Body, Message, Note, Output, Role, Ticket, Zab, ZabConfig};
 
 use super::intern::Interner;
+use super::links::Links;
 use super::search::Broken;
 
 /// The instant at which every server always is: its machine is moved back to it after each step.
@@ -15,6 +16,9 @@ const NOW: Time = Time::from_millis(100_000_000);
 
 /// Longer than anything that a server waits for.
 const FOR_EVER: Duration = Duration::from_secs(10_000);
+
+/// More lives than a server ever has.
+const HUSK: u64 = 100;
 
 /// Something wrong with the servers of a model, so that it can be seen that the checker sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +44,7 @@ pub(super) struct Replica {
     /// How many entries the process has applied.
     pub(super) applied: usize,
     lives: u64,
+    pub(super) links: Links,
 }
 
 /// What happens to one server.
@@ -109,15 +114,29 @@ impl Replicas {
             writes: Vec::new(),
             applied: 0,
             lives: 0,
+            links: Links::default(),
         })
+    }
+
+    /// A server of which nothing matters any more but its disk.
+    pub(super) fn husk(&mut self, state: u32) -> u32 {
+        let husk = Replica {
+            zab: None,
+            writes: Vec::new(),
+            applied: 0,
+            lives: HUSK,
+            links: Links::default(),
+            ..self.states.get(state).clone()
+        };
+        self.states.number(husk)
     }
 
     pub(super) fn local_states(&self) -> usize {
         self.states.len()
     }
 
-    pub(super) fn state(&self, number: u32) -> Arc<Replica> {
-        self.states.value(number)
+    pub(super) fn state(&self, number: u32) -> &Replica {
+        self.states.get(number)
     }
 
     pub(super) fn message(&self, number: u32) -> Arc<Message> {
@@ -150,6 +169,7 @@ impl Replicas {
             }
             Input::Crash { kept } => {
                 replica.zab = None;
+                replica.links = Links::default();
                 replica.applied = 0;
                 for (_, op) in std::mem::take(&mut replica.writes).into_iter().take(kept) {
                     replica.write(op, step)?;
@@ -173,6 +193,7 @@ impl Replicas {
             Input::Arrive { from, message } => {
                 let message = self.messages.value(message);
                 if let Some(zab) = &mut replica.zab {
+                    replica.links.receive(from, &message);
                     zab.handle_message(NOW, ServerId::new(from), message.as_ref().clone());
                 }
             }
@@ -201,6 +222,7 @@ impl Replicas {
             return Err(Broken::new("RolesEnd", what));
         }
         zab.rebase(NOW);
+        replica.links.settle(zab);
         replica.judge_candidate()
     }
 
@@ -218,6 +240,7 @@ impl Replicas {
                 }
                 Output::Send { to, lane, message } => {
                     replica.judge_message(&message)?;
+                    replica.links.send(to.number(), &message);
                     step.sends.push((to.number(), lane, self.messages.number(message)));
                 }
                 Output::Deliver { zxid, payload } => {
@@ -301,6 +324,11 @@ impl Replica {
         self.zab.is_some()
     }
 
+    /// Whether nothing of it matters any more but its disk.
+    pub(super) fn is_husk(&self) -> bool {
+        self.zab.is_none() && self.lives == HUSK
+    }
+
     /// Without a role, and nothing on its way to the disk: an election may give it one.
     pub(super) fn is_free(&self) -> bool {
         self.zab.as_ref().is_some_and(|zab| zab.role() == Role::Idle && zab.is_settled())
@@ -314,6 +342,18 @@ impl Replica {
     /// Whether it follows and may serve.
     pub(super) fn is_synced(&self) -> bool {
         self.zab.as_ref().is_some_and(Zab::is_synced)
+    }
+
+    /// Whether it leads, and the history that its epoch begins with is fixed.
+    pub(super) fn has_begun(&self) -> bool {
+        let begun = |zab: &Zab| zab.role() == Role::Leader && zab.epoch() == Some(zab.current_epoch());
+        self.zab.as_ref().is_some_and(begun)
+    }
+
+    /// Whether it leads and has a link with this server.
+    pub(super) fn has_learner(&self, sid: u64) -> bool {
+        let has = |zab: &Zab| zab.learners().any(|learner| learner.server.number() == sid);
+        self.zab.as_ref().is_some_and(has)
     }
 
     /// How many parts of steps are on their way to the disk.

@@ -1,9 +1,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use hashbrown::HashSet;
-
-use super::intern::fingerprint;
+use super::intern::fingerprint_of_numbers;
+use super::seen::Seen;
 
 /// Something whose every behaviour within bounds is to be seen: states, and the events that lead from one to the next.
 ///
@@ -20,6 +19,11 @@ pub(super) trait Model {
 
     /// The state after an event, or what it violates.
     fn next(&mut self, state: &[u32], event: Self::Event) -> Result<Vec<u32>, Broken>;
+
+    /// Brings a state to one that stands for it and all others that are no different within the bounds.
+    fn tidy(&mut self, _: &mut [u32]) -> Result<(), Broken> {
+        Ok(())
+    }
 
     /// What happens next in a world whose faults are over; none when it has come to rest as it should. Bounds do not hold here.
     fn calm(&self, state: &[u32]) -> Option<Self::Event>;
@@ -105,38 +109,40 @@ pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
         Ok(initial) => initial,
         Err(broken) => return fail(model, report, broken, Vec::new(), &[]),
     };
-    let mut seen = HashSet::new();
-    seen.insert(fingerprint(&initial));
-    // From where each state was reached first, and how; by the state's number.
-    let mut origins: Vec<(u32, Option<M::Event>)> = vec![(0, None)];
-    let mut frontier = VecDeque::from([(0_u32, 0_u32, initial)]);
-    let mut events = Vec::new();
-    let mut resting = HashSet::new();
-    while let Some((number, depth, state)) = frontier.pop_front() {
+    let mut seen = Seen::new();
+    seen.insert(fingerprint_of_numbers(&initial));
+    // From where each state was reached first, and by which of the events there; by the state's number.
+    let mut origins: Vec<(u32, u8)> = vec![(0, 0)];
+    let mut frontier = VecDeque::from([(0_u32, 0_u32, Packed::new(&initial))]);
+    let (mut state, mut events) = (Vec::new(), Vec::new());
+    let mut resting = Seen::new();
+    while let Some((number, depth, packed)) = frontier.pop_front() {
         report.depth = report.depth.max(depth);
+        packed.unpack(&mut state);
         if let Err((broken, calm)) = come_to_rest(model, &state, &mut resting) {
-            let path = path_to(&origins, number);
+            let path = path_to(model, &origins, number);
             return fail(model, report, broken, path, &calm);
         }
         events.clear();
         model.events(&state, &mut events);
         report.ends += u64::from(events.is_empty());
-        for event in &events {
+        for (place, event) in events.iter().enumerate() {
             report.events += 1;
-            let next = match model.next(&state, *event) {
+            let next = match tidied(model, &state, *event) {
                 Ok(next) => next,
                 Err(broken) => {
-                    let mut path = path_to(&origins, number);
+                    let mut path = path_to(model, &origins, number);
                     path.push(*event);
                     return fail(model, report, broken, path, &[]);
                 }
             };
             if report.states >= limit {
                 report.complete = false;
-            } else if seen.insert(fingerprint(&next)) {
+            } else if seen.insert(fingerprint_of_numbers(&next)) {
                 report.states += 1;
-                frontier.push_back((u32::try_from(origins.len()).unwrap_or(u32::MAX), depth + 1, next));
-                origins.push((number, Some(*event)));
+                let own = u32::try_from(origins.len()).unwrap_or(u32::MAX);
+                frontier.push_back((own, depth + 1, Packed::new(&next)));
+                origins.push((number, u8::try_from(place).unwrap_or(u8::MAX)));
             }
         }
     }
@@ -144,16 +150,26 @@ pub(super) fn search<M: Model>(model: &mut M, limit: u64) -> ModelReport {
     report
 }
 
+fn tidied<M: Model>(model: &mut M, state: &[u32], event: M::Event) -> Result<Vec<u32>, Broken> {
+    let mut next = model.next(state, event)?;
+    model.tidy(&mut next)?;
+    Ok(next)
+}
+
 /// Goes on calmly from a state, until all is as it should be or a state is met from which that is known to come.
 fn come_to_rest<M: Model>(
     model: &mut M,
     state: &[u32],
-    resting: &mut HashSet<u128>,
+    resting: &mut Seen,
 ) -> Result<(), (Broken, Vec<M::Event>)> {
-    let mut passed = vec![model.essence(state)];
+    let first = model.essence(state);
+    if resting.contains(first) {
+        return Ok(());
+    }
+    let mut passed = vec![first];
     let mut path = Vec::new();
     let mut state = state.to_vec();
-    while passed.last().is_some_and(|essence| !resting.contains(essence)) {
+    while passed.last().is_some_and(|essence| !resting.contains(*essence)) {
         let Some(event) = model.calm(&state) else { break };
         path.push(event);
         state = model.next(&state, event).map_err(|broken| (broken, path.clone()))?;
@@ -163,8 +179,41 @@ fn come_to_rest<M: Model>(
         }
         passed.push(model.essence(&state));
     }
-    resting.extend(passed);
+    for essence in passed {
+        resting.insert(essence);
+    }
     Ok(())
+}
+
+/// A state that waits to be looked at, seven bits to the byte: most numbers are small.
+struct Packed(Box<[u8]>);
+
+impl Packed {
+    fn new(state: &[u32]) -> Self {
+        let mut bytes = Vec::with_capacity(state.len() * 2);
+        for number in state {
+            let mut rest = *number;
+            while rest >= 0x80 {
+                bytes.push(rest.to_le_bytes()[0] | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest.to_le_bytes()[0]);
+        }
+        Self(bytes.into_boxed_slice())
+    }
+
+    fn unpack(&self, into: &mut Vec<u32>) {
+        into.clear();
+        let (mut number, mut shift) = (0, 0);
+        for byte in &self.0 {
+            number |= u32::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                into.push(number);
+                (number, shift) = (0, 0);
+            }
+        }
+    }
 }
 
 /// A number of a state.
@@ -179,14 +228,26 @@ pub(super) fn set(state: &mut [u32], place: usize, value: u32) {
     }
 }
 
-fn path_to<E: Copy>(origins: &[(u32, Option<E>)], number: u32) -> Vec<E> {
-    let mut path = Vec::new();
-    let mut at = origins.get(number as usize);
-    while let Some((before, Some(event))) = at {
-        path.push(*event);
-        at = origins.get(*before as usize);
+/// The events that lead to a state: those of each state on the way are listed once more.
+fn path_to<M: Model>(model: &mut M, origins: &[(u32, u8)], number: u32) -> Vec<M::Event> {
+    let mut places = Vec::new();
+    let mut at = number;
+    while at != 0
+        && let Some((before, place)) = origins.get(at as usize)
+    {
+        places.push(*place);
+        at = *before;
     }
-    path.reverse();
+    let mut path = Vec::new();
+    let Ok(mut state) = model.initial() else { return path };
+    for place in places.into_iter().rev() {
+        let mut events = Vec::new();
+        model.events(&state, &mut events);
+        let Some(event) = events.get(usize::from(place)).copied() else { return path };
+        let Ok(next) = tidied(model, &state, event) else { return path };
+        path.push(event);
+        state = next;
+    }
     path
 }
 
@@ -203,7 +264,8 @@ fn fail<M: Model>(
     for (number, event) in path.into_iter().chain(calm.iter().take(TOLD).copied()).enumerate() {
         let told_now = model.tell(&state, event);
         told.push(if number < searched { told_now } else { format!("calmly: {told_now}") });
-        if let Ok(next) = model.next(&state, event) {
+        let next = if number < searched { tidied(model, &state, event) } else { model.next(&state, event) };
+        if let Ok(next) = next {
             state = next;
         }
     }

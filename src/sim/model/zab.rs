@@ -2,7 +2,7 @@ use crate::types::Lane;
 use crate::zab::Role;
 
 use super::ghost::Ghost;
-use super::intern::{Interner, fingerprint};
+use super::intern::{Interner, fingerprint_of_numbers};
 use super::replica::{Input, Replica, Replicas};
 use super::search::{Broken, Model, get, set};
 use super::zab_bounds::ZabBounds;
@@ -25,26 +25,29 @@ pub(super) enum Event {
 /// The servers, the network and what nobody knows, within bounds.
 pub(super) struct ZabModel<'a> {
     bounds: &'a ZabBounds,
-    replicas: Replicas,
+    pub(super) replicas: Replicas,
     ghosts: Interner<Ghost>,
-    queues: Interner<Vec<u32>>,
+    pub(super) queues: Interner<Vec<u32>>,
     /// From, to and lane of each queue of messages.
-    lines: Vec<(u64, u64, Lane)>,
+    pub(super) lines: Vec<(u64, u64, Lane)>,
 }
 
 /// The places of a state's numbers: servers, then these, then queues.
-const GHOST: usize = 0;
-const CUT: usize = 1;
-const LEADS: usize = 2;
-const FOLLOWS: usize = 3;
-const PROPOSALS: usize = 4;
-const CRASHES: usize = 5;
-const PARTITIONS: usize = 6;
-const IMPATIENCE: usize = 7;
-const TICKS: usize = 8;
-const LOSSES: usize = 9;
-const REPEATS: usize = 10;
-const COUNTERS: usize = 11;
+pub(super) const GHOST: usize = 0;
+pub(super) const CUT: usize = 1;
+pub(super) const LEADS: usize = 2;
+pub(super) const FOLLOWS: usize = 3;
+pub(super) const PROPOSALS: usize = 4;
+pub(super) const CRASHES: usize = 5;
+pub(super) const PARTITIONS: usize = 6;
+pub(super) const IMPATIENCE: usize = 7;
+pub(super) const TICKS: usize = 8;
+pub(super) const LOSSES: usize = 9;
+pub(super) const REPEATS: usize = 10;
+pub(super) const COUNTERS: usize = 11;
+
+/// The number of the empty queue, which is the first that gets one.
+const NO_MESSAGES: u32 = 0;
 
 impl<'a> ZabModel<'a> {
     pub(super) fn new(bounds: &'a ZabBounds) -> Self {
@@ -61,11 +64,11 @@ impl<'a> ZabModel<'a> {
         }
     }
 
-    fn servers(&self) -> usize {
+    pub(super) fn servers(&self) -> usize {
         usize::try_from(self.bounds.servers).unwrap_or_default()
     }
 
-    fn counter(&self, state: &[u32], counter: usize) -> u32 {
+    pub(super) fn counter(&self, state: &[u32], counter: usize) -> u32 {
         get(state, self.servers() + counter)
     }
 
@@ -75,16 +78,20 @@ impl<'a> ZabModel<'a> {
         set(state, self.servers() + counter, left);
     }
 
-    fn queue(&self, state: &[u32], line: usize) -> Vec<u32> {
-        self.queues.value(get(state, self.servers() + COUNTERS + line)).as_ref().clone()
+    pub(super) fn queue(&self, state: &[u32], line: usize) -> Vec<u32> {
+        self.queues.get(get(state, self.servers() + COUNTERS + line)).clone()
     }
 
-    fn set_queue(&mut self, state: &mut [u32], line: usize, queue: Vec<u32>) {
+    pub(super) fn set_queue(&mut self, state: &mut [u32], line: usize, queue: Vec<u32>) {
         let place = self.servers() + COUNTERS + line;
         set(state, place, self.queues.number(queue));
     }
 
-    fn replica(&self, state: &[u32], server: usize) -> std::sync::Arc<Replica> {
+    pub(super) fn is_empty(&self, state: &[u32], line: usize) -> bool {
+        get(state, self.servers() + COUNTERS + line) == NO_MESSAGES
+    }
+
+    pub(super) fn replica(&self, state: &[u32], server: usize) -> &Replica {
         self.replicas.state(get(state, server))
     }
 
@@ -95,7 +102,7 @@ impl<'a> ZabModel<'a> {
 
     /// Lets a server take a step, and looks after what comes of it.
     fn step(&mut self, state: &mut [u32], server: usize, input: Input) -> Result<(), Broken> {
-        let before = self.replica(state, server);
+        let before = get(state, server);
         let step = self.replicas.step(get(state, server), input);
         if let Some(broken) = &step.broken {
             return Err(broken.clone());
@@ -112,15 +119,15 @@ impl<'a> ZabModel<'a> {
                 self.set_queue(state, line, queue);
             }
         }
-        let after = self.replica(state, server);
         let place = self.servers() + GHOST;
         let news = step.proposed.is_some()
             || step.begins.is_some()
             || step.established.is_some()
             || step.entered.is_some()
             || !step.applied.is_empty();
+        let (before, after) = (self.replicas.state(before), self.replicas.state(step.next));
         if news {
-            let mut ghost = self.ghosts.value(get(state, place)).as_ref().clone();
+            let mut ghost = self.ghosts.get(get(state, place)).clone();
             if let Some(entry) = &step.proposed
                 && ghost.proposed.insert(entry.zxid, entry.clone()).is_some()
             {
@@ -133,10 +140,10 @@ impl<'a> ZabModel<'a> {
                 ghost.apply(sid, *index, entry)?;
             }
             if let Some(epoch) = step.established {
-                ghost.establish(sid, epoch, &after)?;
+                ghost.establish(sid, epoch, after)?;
             }
             if let Some(epoch) = step.entered {
-                ghost.enter(sid, epoch, &after)?;
+                ghost.enter(sid, epoch, after)?;
             }
             set(state, place, self.ghosts.number(ghost));
         }
@@ -147,7 +154,7 @@ impl<'a> ZabModel<'a> {
     }
 
     fn judge_disks(&self, state: &[u32]) -> Result<(), Broken> {
-        let ghost = self.ghosts.value(self.counter(state, GHOST));
+        let ghost = self.ghosts.get(self.counter(state, GHOST));
         let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
         for (index, entry) in ghost.committed.iter().enumerate() {
             let holders = replicas.iter().filter(|replica| replica.log.get(index) == Some(entry)).count();
@@ -205,7 +212,7 @@ impl<'a> ZabModel<'a> {
     }
 
     /// Whether one leads, and all others are level with it.
-    fn is_level(&self, replicas: &[std::sync::Arc<Replica>]) -> bool {
+    fn is_level(&self, replicas: &[&Replica]) -> bool {
         let Some(leader) = replicas.iter().find(|replica| replica.is_established()) else { return false };
         replicas.iter().all(|replica| {
             let same = replica.log == leader.log && replica.applied == leader.log.len();
@@ -232,11 +239,20 @@ impl Model for ZabModel<'_> {
     }
 
     fn events(&mut self, state: &[u32], into: &mut Vec<Event>) {
+        if self.bounds.reduced
+            && let Some(enough) = self.enough(state)
+        {
+            into.extend(enough);
+            return;
+        }
         let has = |counter| self.counter(state, counter) > 0;
         for server in 0..self.servers() {
             let sid = server as u64 + 1;
             let replica = self.replica(state, server);
             let take = |input| Event::Take(server, input);
+            if replica.is_husk() {
+                continue;
+            }
             if !replica.is_up() {
                 into.push(take(Input::Boot));
                 continue;
@@ -280,7 +296,7 @@ impl Model for ZabModel<'_> {
             into.push(Event::Mend);
         }
         for line in 0..self.lines.len() {
-            if self.queue(state, line).is_empty() {
+            if self.is_empty(state, line) {
                 continue;
             }
             into.push(Event::Arrive(line));
@@ -337,12 +353,16 @@ impl Model for ZabModel<'_> {
         Ok(next)
     }
 
+    fn tidy(&mut self, state: &mut [u32]) -> Result<(), Broken> {
+        if self.bounds.reduced { self.normalise(state) } else { Ok(()) }
+    }
+
     /// It mends, starts, delivers and writes; roles that lead nowhere end; the best is elected, and followed.
     fn calm(&self, state: &[u32]) -> Option<Event> {
         if self.counter(state, CUT) != 0 {
             return Some(Event::Mend);
         }
-        if let Some(line) = (0..self.lines.len()).find(|line| !self.queue(state, *line).is_empty()) {
+        if let Some(line) = (0..self.lines.len()).find(|line| !self.is_empty(state, *line)) {
             return Some(Event::Arrive(line));
         }
         let replicas: Vec<_> = (0..self.servers()).map(|server| self.replica(state, server)).collect();
@@ -397,7 +417,10 @@ impl Model for ZabModel<'_> {
 
     fn essence(&self, state: &[u32]) -> u128 {
         let (servers, rest) = state.split_at(self.servers().min(state.len()));
-        fingerprint(&(servers, self.counter(state, CUT), rest.get(COUNTERS..)))
+        let mut essence = servers.to_vec();
+        essence.push(self.counter(state, CUT));
+        essence.extend(rest.iter().skip(COUNTERS));
+        fingerprint_of_numbers(&essence)
     }
 
     const COMES_TO_REST: &'static str = "RecoveryEnds";
@@ -426,7 +449,7 @@ impl Model for ZabModel<'_> {
 
 impl ZabModel<'_> {
     /// Loses what is under way from and to these.
-    fn lose_all(&mut self, state: &mut [u32], lost: impl Fn(u64, u64) -> bool) {
+    pub(super) fn lose_all(&mut self, state: &mut [u32], lost: impl Fn(u64, u64) -> bool) {
         for line in 0..self.lines.len() {
             if self.lines.get(line).is_some_and(|(from, to, _)| lost(*from, *to)) {
                 self.set_queue(state, line, Vec::new());
