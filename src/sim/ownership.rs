@@ -276,6 +276,7 @@ mod tests {
     fn two_connections_of_a_session_on_one_server_are_found() {
         let second = (OLD.0, ClientId::new(11));
         let mut ownership = owned();
+        asks(&mut ownership, second);
         assert!(!gets(&mut ownership, second));
         for is_down in [true, false] {
             let mut ownership = owned();
@@ -284,6 +285,7 @@ mod tests {
             } else {
                 ownership.left(OLD.0, OLD.1)
             }
+            asks(&mut ownership, second);
             assert!(gets(&mut ownership, second));
         }
     }
