@@ -349,7 +349,7 @@ fn judge_write(session: SessionId, write: &Write, reply: &Reply, chronicle: &Chr
                 return Ok(());
             }
             let what = format!(
-                "{write:?} of session {session} is acknowledged at {} with {told:?}; there session {} did what came                  to {known:?}",
+                "{write:?} of session {session} is acknowledged at {} with {told:?}; there session {} did what came to {known:?}",
                 reply.zxid, entry.session
             );
             Err(("WritesHistory", what))
@@ -371,10 +371,12 @@ fn judge_write(session: SessionId, write: &Write, reply: &Reply, chronicle: &Chr
 /// Whether `told` can be the answer to `write`.
 fn fits(write: &Write, told: &Written, zxid: Zxid, chronicle: &Chronicle) -> bool {
     match (write, told) {
-        (Write::Create { path, mode, .. }, Written::Created { path: made, .. }) if mode.sequential => {
+        (Write::Create { path, mode, .. }, Written::Created { path: made, stat }) if mode.sequential => {
             let number = made.as_str().strip_prefix(path.as_str());
-            // In a multi, or in the answer to a write that was sent again, later ones may have been counted.
-            let before = made.parent_str().and_then(|parent| chronicle.created_below(parent, zxid));
+            // Of a write that was sent again it says when it was executed; the parent may be another by now. In a multi,
+            // later ones may have been counted.
+            let made_at = stat.czxid.min(zxid);
+            let before = made.parent_str().and_then(|parent| chronicle.created_below(parent, made_at));
             number.is_some_and(|number| {
                 number.len() == 10 && number.parse::<u64>().is_ok_and(|n| before.is_none_or(|all| n < all))
             })
