@@ -281,6 +281,30 @@ fn an_answer_out_of_turn_is_found() {
 }
 
 #[test]
+fn a_name_that_counts_too_far_is_found_and_one_below_an_earlier_node_is_sound() {
+    let script = Script::new();
+    script.commits(3, create("/a/n0000000000"));
+    script.commits(4, create("/a/n0000000001"));
+    for (counter, path) in [(5, "/a/n0000000000"), (6, "/a/n0000000001"), (7, "/a")] {
+        script.commits(counter, Txn::Delete { path: path.parse().unwrap() });
+    }
+    script.commits(8, create("/a"));
+    let shows = |path: &str, made_at| {
+        let mode = CreateMode { lifetime: Lifetime::Persistent, sequential: true };
+        let write = Write::Create { path: "/a/n".into(), data: None, acl: Acl::open(), mode };
+        let told = Written::Created { path: path.parse().unwrap(), stat: stat(made_at) };
+        fits(&write, &told, at(9), &script.oracle.lock().chronicle)
+    };
+    script.turns(8, 5);
+    assert!(
+        shows("/a/n0000000001", 4),
+        "the answer to a write that was sent again, below the node that was there then"
+    );
+    assert!(!shows("/a/n0000000002", 4), "so many had not been made then");
+    assert!(!shows("/a/n0000000001", 9), "nor now");
+}
+
+#[test]
 fn a_watch_that_tells_nothing_or_too_late_is_found() {
     let script = Script::new();
     script.reads(1, "/a", true);
