@@ -28,7 +28,8 @@ fn main() {
         ("as many as they can", Some(Duration::from_millis(1)), 20, 4),
     ] {
         let span = Duration::from_secs(if whole { span } else { 2 });
-        let world = World::with(1, WorldConfig { voters: SERVERS, ..WorldConfig::default() });
+        let time_limit = span + Duration::from_secs(1);
+        let world = World::with(1, WorldConfig { voters: SERVERS, time_limit, ..WorldConfig::default() });
         let began = busy();
         match pause {
             None => {
