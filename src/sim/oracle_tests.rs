@@ -3,8 +3,9 @@ use bytes::Bytes;
 use crate::codec;
 use crate::peer::{ClientRequest, Connect, Connected, Role};
 use crate::types::{
-    Acl, CreateMode, Epoch, ErrorCode, Found, Lifetime, LogEntry, LogOp, Origin, Password, Read, Recovered,
-    Standing, Stat, Transaction, Txn, WallTime, WatchEventKind, WriteBatch,
+    Acl, AclEntry, CreateMode, Epoch, ErrorCode, Found, Identity, Lifetime, LogEntry, LogOp, Origin,
+    Password, Permissions, Read, Recovered, Standing, Stat, Transaction, Txn, WallTime, WatchEventKind,
+    WriteBatch,
 };
 
 use super::*;
@@ -347,6 +348,22 @@ fn a_resumed_watch_that_is_not_told_all_that_it_missed_is_found() {
             script.expect_violation("WatchNotLost");
         }
     }
+}
+
+#[test]
+fn a_watch_left_again_that_is_not_told_what_its_client_may_read_is_found() {
+    let who = Identity::new("digest", "user:x");
+    let acl = Acl::new([AclEntry { permissions: Permissions::READ, identity: who.clone() }]);
+    let (data, child, persistent, recursive) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let restore =
+        WatchRequest::Restore { since: at(1), data, exist: vec!["/a".into()], child, persistent, recursive };
+    let judged = |identities: &[Identity], added| {
+        let lookup = |_: &str| Some((stat(2), &acl));
+        WatchOracle::default().asked(CLIENT, identities, added, &restore, lookup, |_| Vec::new())
+    };
+    assert!(judged(&[], 0).is_ok());
+    assert!(judged(&[who.clone()], 0).is_err());
+    assert!(judged(&[who], 1).is_ok(), "who it is may have been said behind the request");
 }
 
 #[test]

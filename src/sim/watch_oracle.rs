@@ -89,10 +89,9 @@ impl WatchOracle {
                     events
                 };
                 let told = sorted(told);
-                let (known, missed) = (identities.len(), sorted(missed_by(identities).into()));
-                let fewer =
-                    || (known.saturating_sub(added)..known).filter_map(|known| identities.get(..known));
-                if told != missed && fewer().all(|fewer| told != sorted(missed_by(fewer).into())) {
+                let missed = sorted(missed_by(identities).into());
+                let all = |fewer| told != sorted(missed_by(fewer).into());
+                if told != missed && fewer(identities, added).all(all) {
                     let what = format!("{client:?} missed {missed:?} since {since} and was told {told:?}");
                     return Err(("WatchNotLost", what));
                 }
@@ -110,35 +109,19 @@ impl WatchOracle {
                 }
             }
             WatchRequest::Restore { since, data, exist, child, persistent, recursive } => {
-                let mut missed = BTreeSet::new();
-                let mut miss = |path: &RequestPath, kind: WatchEventKind, acl: Option<&Acl>| {
-                    // Whoever may not read a node hears nothing of it.
-                    if acl.is_none_or(|acl| acl.permits(Permissions::READ, identities)) {
-                        missed.insert((path.as_str().to_owned(), kind as u8));
-                    }
-                };
                 for path in data {
-                    match lookup(path.as_str()) {
-                        None => miss(path, WatchEventKind::Deleted, None),
-                        Some((stat, acl)) if stat.mzxid > *since => {
-                            miss(path, WatchEventKind::DataChanged, Some(acl));
-                        }
-                        Some(_) => self.add(client, path, Kind::Data),
+                    if lookup(path.as_str()).is_some_and(|(stat, _)| stat.mzxid <= *since) {
+                        self.add(client, path, Kind::Data);
                     }
                 }
                 for path in exist {
-                    match lookup(path.as_str()) {
-                        Some((_, acl)) => miss(path, WatchEventKind::Created, Some(acl)),
-                        None => self.add(client, path, Kind::Data),
+                    if lookup(path.as_str()).is_none() {
+                        self.add(client, path, Kind::Data);
                     }
                 }
                 for path in child {
-                    match lookup(path.as_str()) {
-                        None => miss(path, WatchEventKind::Deleted, None),
-                        Some((stat, acl)) if stat.pzxid > *since => {
-                            miss(path, WatchEventKind::ChildrenChanged, Some(acl));
-                        }
-                        Some(_) => self.add(client, path, Kind::Child),
+                    if lookup(path.as_str()).is_some_and(|(stat, _)| stat.pzxid <= *since) {
+                        self.add(client, path, Kind::Child);
                     }
                 }
                 for path in persistent {
@@ -153,7 +136,30 @@ impl WatchOracle {
                     .filter(|event| event.zxid == Zxid::ZERO)
                     .map(|event| (event.path.as_str().to_owned(), event.kind as u8))
                     .collect();
-                if told != missed {
+                let missed_by = |identities: &[Identity]| {
+                    let data = data.iter().map(|path| (path, WatchEventKind::DataChanged));
+                    let exist = exist.iter().map(|path| (path, WatchEventKind::Created));
+                    let child = child.iter().map(|path| (path, WatchEventKind::ChildrenChanged));
+                    let missed = data.chain(exist).chain(child).filter_map(|(path, kind)| {
+                        let (kind, acl) = match (kind, lookup(path.as_str())) {
+                            (WatchEventKind::Created, None) => return None,
+                            (_, None) => (WatchEventKind::Deleted, None),
+                            (WatchEventKind::DataChanged, Some((stat, _))) if stat.mzxid <= *since => {
+                                return None;
+                            }
+                            (WatchEventKind::ChildrenChanged, Some((stat, _))) if stat.pzxid <= *since => {
+                                return None;
+                            }
+                            (kind, Some((_, acl))) => (kind, Some(acl)),
+                        };
+                        // Whoever may not read a node hears nothing of it.
+                        let hears = acl.is_none_or(|acl| acl.permits(Permissions::READ, identities));
+                        hears.then(|| (path.as_str().to_owned(), kind as u8))
+                    });
+                    missed.collect::<BTreeSet<_>>()
+                };
+                let missed = missed_by(identities);
+                if told != missed && fewer(identities, added).all(|fewer| told != missed_by(fewer)) {
                     let what =
                         format!("after a reconnect {client:?} missed {missed:?} and was told {told:?}");
                     return Err(("WatchNotLost", what));
@@ -268,6 +274,12 @@ impl Watching {
     fn take(&mut self, path: &str, kind: Kind) -> bool {
         self.watches.remove(&(path.to_owned(), kind))
     }
+}
+
+/// The identities without the last one, without the last two, and so on for those that were added.
+fn fewer(identities: &[Identity], added: usize) -> impl Iterator<Item = &[Identity]> {
+    let all = identities.len();
+    (all.saturating_sub(added)..all).filter_map(|known| identities.get(..known))
 }
 
 fn lasting(mode: WatchMode) -> Kind {
