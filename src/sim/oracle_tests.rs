@@ -362,7 +362,7 @@ fn a_watch_left_again_that_is_not_told_what_its_client_may_read_is_found() {
         WatchOracle::default().asked(CLIENT, identities, added, &restore, lookup, |_| Vec::new())
     };
     assert!(judged(&[], 0).is_ok());
-    assert!(judged(&[who.clone()], 0).is_err());
+    assert!(judged(std::slice::from_ref(&who), 0).is_err());
     assert!(judged(&[who], 1).is_ok(), "who it is may have been said behind the request");
 }
 
