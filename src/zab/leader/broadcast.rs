@@ -67,6 +67,7 @@ impl Leader {
         let established = self.is_established();
         let Some(epoch) = self.epoch() else { return };
         let (flight, chunk) = (core.config.flight(), core.config.chunk);
+        let followed = self.followed(core);
         let mut broken = Vec::new();
         for (server, learner) in &mut self.learners {
             let Phase::Streaming(mut sent) = learner.phase else { continue };
@@ -80,7 +81,8 @@ impl Leader {
                 sent = last.zxid;
                 learner.send_entries(core, *server, entries, bytes);
             }
-            if learner.new_leader.is_none() && sent >= limit {
+            let proved = learner.unproved_since.is_none_or(|round| followed > Some(round));
+            if learner.new_leader.is_none() && sent >= limit && proved {
                 learner.new_leader = Some(sent);
                 learner.send(core, *server, Body::NewLeader { epoch, tip: sent });
             }
@@ -176,6 +178,22 @@ impl Leader {
         if self.asked.is_some() && self.is_established() && self.rounds.len() < 2 {
             self.beat(core);
         }
+    }
+
+    /// The last heartbeat that a quorum has answered which consists of servers that have lost nothing.
+    ///
+    /// A server that lost its disk may have promised a newer epoch, or be part of the quorum of one, and does not know. It must
+    /// not help an older leader to a second quorum. Any quorum of the newer epoch has a server in common with this one, which then
+    /// has not left this leader. (What a recovering replica asks in Viewstamped Replication.)
+    fn followed(&self, core: &Core) -> Option<u64> {
+        core.config.quorum.reached(|server| {
+            if server == core.config.server {
+                return Some(self.round);
+            }
+            let here =
+                |learner: &&LearnerLink| learner.counts && (learner.promised || learner.acked_new_leader);
+            self.learners.get(&server).filter(here).map(|learner| learner.round)
+        })
     }
 
     fn settle_confirmations(&mut self, core: &mut Core) {

@@ -42,7 +42,7 @@ impl Leader {
             core.send(from, Message { link: id, sequence: 0, body: Body::Refused(refused) });
             return Ok(());
         }
-        let learner = LearnerLink::new(link, core.now, join, votes);
+        let learner = LearnerLink::new(link, core.now, join, votes, self.round);
         self.learners.insert(from, learner);
         match self.stage {
             Stage::Discovering => self.discover(core)?,

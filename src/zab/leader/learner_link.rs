@@ -19,6 +19,9 @@ pub(super) struct LearnerLink {
     pub(super) counts: bool,
     /// Counts once it is level with the established leader.
     pub(super) suspect: bool,
+    /// It may have lost what it promised: a heartbeat later than this one must be answered by a quorum of others before it is
+    /// told that it is level.
+    pub(super) unproved_since: Option<u64>,
     pub(super) wants_snapshot: bool,
     /// The largest epoch that it promised when it joined.
     pub(super) accepted: Epoch,
@@ -93,12 +96,13 @@ impl Transfer {
 }
 
 impl LearnerLink {
-    pub(super) fn new(link: Link, now: Time, join: &Join, votes: bool) -> Self {
+    pub(super) fn new(link: Link, now: Time, join: &Join, votes: bool, round: u64) -> Self {
         Self {
             link,
             observer: join.observer,
             counts: votes && !join.suspect,
             suspect: votes && join.suspect,
+            unproved_since: (votes && join.suspect).then_some(round),
             wants_snapshot: join.wants_snapshot,
             accepted: join.accepted,
             phase: Phase::Joined,

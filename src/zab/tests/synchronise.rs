@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::types::Zxid;
 use crate::zab::{Body, Note, Promise, SyncMode};
 
+use super::disk::Disk;
 use super::net::{Faults, Net, entry, sid, zx};
 
 fn modes(net: &mut Net, leader: u64, learner: u64) -> Vec<(&'static str, Zxid)> {
@@ -213,6 +214,40 @@ fn a_server_that_may_have_lost_something_counts_only_when_it_is_level_with_an_es
     assert!(net.zab(3).candidate().is_some(), "it is whole again");
     net.crash(2);
     net.commit(1, 1, &[1, 3]);
+}
+
+#[test]
+fn scn_16_a_server_that_lost_its_disk_does_not_help_a_leader_that_was_replaced_with_its_help() {
+    let mut net = Net::new(3, 0, 13);
+    net.form(3, &[1, 2]);
+    net.commit(3, 2, &[1, 2, 3]);
+    // 1 and 2 begin a newer epoch; the old leader does not hear of it.
+    net.isolate(3);
+    net.stand_down(1);
+    net.stand_down(2);
+    net.form(1, &[2]);
+    let newer = net.zab(1).epoch();
+    net.crash(2);
+    net.server(2).disk = Disk { suspect: true, ..Disk::default() };
+    net.start(2);
+    net.heal();
+    net.isolate(1);
+    assert!(net.zab(3).is_established() && newer > net.zab(3).epoch());
+    net.follow(2, 3);
+    net.propose(3, 1);
+    net.until("the old leader stands down", |net| !net.server(3).ended.is_empty());
+    assert!(!net.zab(2).is_synced());
+    assert_eq!(net.ghost.committed.len(), 2, "nothing was committed");
+    // With one that has lost nothing the newer leader makes it whole.
+    net.heal();
+    for server in [1, 2] {
+        net.stand_down(server);
+    }
+    net.form(1, &[3]);
+    net.follow(2, 1);
+    net.until("it is level", |net| net.zab(2).is_synced());
+    net.crash(3);
+    net.commit(1, 1, &[1, 2]);
 }
 
 #[test]
