@@ -23,7 +23,6 @@ struct Case {
 fn elections() -> Vec<Case> {
     let equal = |servers| ElectionBounds::new(vec![(1, 1); servers]);
     let three = || equal(3);
-    let fresher = || ElectionBounds::new([(2, 1), (1, 5), (1, 3)]);
     let five = || ElectionBounds { flight: 4, delays: Some(1), ..equal(5) };
     let mixed = || ElectionBounds { histories: vec![(2, 1), (1, 5), (1, 3), (2, 1), (1, 5)], ..five() };
     let case = |name, bounds: ElectionBounds| Case {
@@ -33,7 +32,6 @@ fn elections() -> Vec<Case> {
     };
     vec![
         case("election of 3: 2 deadlines", ElectionBounds { deadlines: 2, ..three() }),
-        case("election of 3: 3 deadlines, histories differ", ElectionBounds { deadlines: 3, ..fresher() }),
         case(
             "election of 3: 1 deadline, 1 crash, 1 restart",
             ElectionBounds { deadlines: 1, crashes: 1, restarts: 1, ..three() },
@@ -43,12 +41,9 @@ fn elections() -> Vec<Case> {
             ElectionBounds { deadlines: 1, losses: 1, repeats: 1, ..three() },
         ),
         case("election of 3: 1 deadline, 2 roles end", ElectionBounds { deadlines: 1, ends: 2, ..three() }),
-        case("election of 3: 2 in flight, in any order", ElectionBounds { flight: 2, ..three() }),
         case("election of 5: 2 delays", ElectionBounds { delays: Some(2), ..five() }),
         case("election of 5: 2 delays, histories differ", ElectionBounds { delays: Some(2), ..mixed() }),
         case("election of 5: 1 delay, 1 deadline", ElectionBounds { deadlines: 1, ..five() }),
-        case("election of 5: 1 delay, 1 crash", ElectionBounds { crashes: 1, ..five() }),
-        case("election of 5: 1 delay, 1 loss", ElectionBounds { losses: 1, ..five() }),
         case(
             "flawed election: one leader in each round",
             ElectionBounds { deadlines: 2, demand_one_leader_per_round: true, ..three() },
