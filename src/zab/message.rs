@@ -152,7 +152,7 @@ pub struct Join {
     /// Whether it means to observe only.
     pub observer: bool,
     /// Whether it may have lost what it acknowledged: its promise and its acknowledgements do not count until it is
-    /// level with an established leader.
+    /// level with an established leader, which a quorum of others has followed since.
     pub suspect: bool,
     /// Whether it needs a whole snapshot, whatever its history.
     pub wants_snapshot: bool,

@@ -67,7 +67,9 @@ impl Leader {
         let established = self.is_established();
         let Some(epoch) = self.epoch() else { return };
         let (flight, chunk) = (core.config.flight(), core.config.chunk);
-        let followed = self.followed(core);
+        // Nobody needs it but a server that lost its disk, and this runs with every message.
+        let needed = |learner: &LearnerLink| learner.unproved_since.is_some() && learner.new_leader.is_none();
+        let followed = if self.learners.values().any(needed) { self.followed(core) } else { None };
         let mut broken = Vec::new();
         for (server, learner) in &mut self.learners {
             let Phase::Streaming(mut sent) = learner.phase else { continue };
