@@ -6,8 +6,8 @@
 #   scripts/mutants.sh NAME…          runs those
 #
 # A mutant is a patch in mutants/. What stands before its diff says which rule it breaks and which invariant that touches; a line
-# `mode: liveness` there has it looked for in that mode of the soak. Nothing of the simulation is made for a mutant: the same
-# program, the same seeds, from 1 on. First the sources as they are must pass.
+# `mode: liveness` there has it looked for in that mode of the soak, and `patience: 4` four times as long as the others. Nothing of
+# the simulation is made for a mutant: the same program, the same seeds, from 1 on. First the sources as they are must pass.
 #
 # Those that are not found, and why, are in mutants/unfound/ and docs/mutants.md; they run as unfound/NAME, and not among all.
 #
@@ -61,7 +61,12 @@ restore() {
 
 build() { (cd "$tree" && cargo build --quiet --features sim --example soak 2>"$work/build.log"); }
 
-mode_of() { sed -n '/^--- /q; s/^mode: //p' "mutants/$1.patch"; }
+# said_of NAME WHAT OTHERWISE: what the head of a patch says of something.
+said_of() {
+    local value
+    value=$(sed -n "/^--- /q; s/^$2: //p" "mutants/$1.patch")
+    echo "${value:-$3}"
+}
 
 # Runs seeds until one fails. Sets `tried`, `found` (empty if none) and `took`.
 hunt() {
@@ -105,7 +110,7 @@ restore
 if ((baseline > 0)); then
     build || { cat "$work/build.log" >&2; exit 1; }
     modes=safety
-    for name in "${all[@]}"; do [[ $(mode_of "$name") == liveness ]] && modes='safety liveness'; done
+    for name in "${all[@]}"; do [[ $(said_of "$name" mode safety) == liveness ]] && modes='safety liveness'; done
     for mode in $modes; do
         hunt "$mode" "$baseline" 10
         if [[ -n $found ]]; then
@@ -128,8 +133,8 @@ for name in "${all[@]}"; do
             row "$name" - - "DOES NOT COMPILE: $(grep -m 1 '^error' "$work/build.log")"
             missed=$((missed + 1))
         else
-            mode=$(mode_of "$name")
-            hunt "${mode:-safety}" "$seeds" "$minutes"
+            patience=$(said_of "$name" patience 1)
+            hunt "$(said_of "$name" mode safety)" "$((seeds * patience))" "$(awk "BEGIN { print $minutes * $patience }")"
             if [[ -n $found ]]; then
                 row "$name" "$tried" "$took" "$found"
             else
