@@ -308,6 +308,10 @@ impl Replica {
         cluster: &Cluster,
     ) -> Judged {
         self.advance(server, event.zxid, chronicle, cluster)?;
+        if !self.clients.contains_key(&client) {
+            // It left in the turn in which its watches were left again, and hears nothing any more.
+            return Ok(());
+        }
         if self.restoring(client) && !self.watches.expects(client, event) {
             // Found out after a reconnect; its cause lies before this connection.
             self.watches.told_late(client, event);

@@ -351,6 +351,18 @@ fn a_resumed_watch_that_is_not_told_all_that_it_missed_is_found() {
 }
 
 #[test]
+fn a_client_that_left_in_the_turn_in_which_it_was_told_something_is_not_wronged() {
+    let script = Script::new();
+    script.reads(1, "/a", true);
+    script.replies(1, 2, found(stat(2)));
+    script.commits(3, set("/a", 1));
+    script.oracle.input(A, &Input::Disconnect(CLIENT));
+    script.tells(3, WatchEventKind::DataChanged, "/a");
+    script.replies(1, 3, Ok(Answer::Done));
+    script.expect_sound();
+}
+
+#[test]
 fn a_watch_left_again_that_is_not_told_what_its_client_may_read_is_found() {
     let who = Identity::new("digest", "user:x");
     let acl = Acl::new([AclEntry { permissions: Permissions::READ, identity: who.clone() }]);
