@@ -190,15 +190,21 @@ impl ClientDriver {
         match server.open(attach) {
             Ok(connection) => {
                 let (requests, deliveries) = connection.split();
-                let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX).max(1);
-                let give_up_at = now + self.session.timeout() / servers;
-                self.link = Link::Attaching { requests, deliveries, give_up_at };
+                self.link = Link::Attaching { requests, deliveries, give_up_at: now + self.patience() };
             }
             Err(error) => {
                 tracing::debug!(server = self.server, %error, "a server gave no connection");
                 self.detach(now);
             }
         }
+    }
+
+    /// How long a server may take to attach the client: its share of the timeout, so that each is asked in time; and twice as
+    /// long whenever all were asked in vain, up to the whole, because it may be the way to the leader that is slow.
+    fn patience(&self) -> Duration {
+        let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX).max(1);
+        let timeout = self.session.timeout();
+        (timeout / servers).saturating_mul(1 << (self.failures / servers).min(20)).min(timeout)
     }
 
     fn attached(&mut self) {

@@ -76,6 +76,23 @@ fn a_server_that_does_not_answer_the_connect_is_given_up() {
 }
 
 #[test]
+fn a_client_that_nobody_attached_in_time_gives_the_servers_longer() {
+    let mut world = World::with(3, options());
+    for silent in 0..3 {
+        let (_, mut link) = world.attempt(silent).expect("each is asked in turn");
+        world.advance(TIMEOUT / 3);
+        assert!(link.is_dropped());
+        world.advance(Duration::from_millis(10));
+    }
+    let (attach, mut slow) = world.attempt(0).expect("the first is asked again");
+    world.advance(TIMEOUT / 2);
+    assert!(!slow.is_dropped());
+    slow.connect(&attach);
+    world.run();
+    assert_eq!(world.client.state(), SessionState::Connected);
+}
+
+#[test]
 fn an_idle_client_shows_a_sign_of_life_every_third_of_the_timeout() {
     let mut world = World::new();
     let mut link = world.attach();
