@@ -1,9 +1,12 @@
 use std::time::Duration;
 
 use crate::client::ClientError;
-use crate::types::{Epoch, ErrorCode, ServerId};
+use crate::types::{Epoch, ErrorCode, ServerId, Zxid};
 
 use super::{Actor, Failure, Fault, JoinHandle, LinkFaults, World};
+
+/// How many spans servers may take until all are in one state, if the hindmost comes nearer in each of them.
+const NEARING: u32 = 5;
 
 /// How long nothing may change in a settled ensemble that nobody uses.
 const QUIET: Duration = Duration::from_secs(10);
@@ -42,13 +45,14 @@ impl World {
     }
 
     /// Demands that the servers of `core`, a healed quorum, come to life: within `span` one of them leads, and a write
-    /// of a new client of theirs is committed; then all of them reach one state.
+    /// of a new client of theirs is committed, and all of them reach one state. How long who was away needs for that is a
+    /// matter of what it has missed and of its disk: while the hindmost applies more in every `span`, they have five.
     ///
     /// # Errors
     ///
     /// [`Failure::TooSlow`] when they do not.
     pub async fn demand_progress(&self, core: &[ServerId], span: Duration) -> Result<(), Failure> {
-        let deadline = self.now() + span;
+        let mut deadline = self.now() + span;
         let process = self.process();
         let client = process.client_of(core, self.client_options());
         let write = async {
@@ -67,14 +71,29 @@ impl World {
             Some(Err(error)) => return Err(self.too_slow(core, &format!("a write: {error}"))),
             None => return Err(self.too_slow(core, "a write of a new client")),
         }
-        while self.now() < deadline {
-            if self.is_level(core) {
-                drop(client);
-                return Ok(());
+        for _ in 0..NEARING {
+            let before = self.hindmost(core);
+            while self.now() < deadline {
+                if self.is_level(core) {
+                    drop(client);
+                    return Ok(());
+                }
+                self.sleep(Duration::from_millis(50)).await;
             }
-            self.sleep(Duration::from_millis(50)).await;
+            if self.hindmost(core) <= before {
+                break;
+            }
+            deadline += span;
         }
         Err(self.too_slow(core, "that all servers reach one state"))
+    }
+
+    /// How far those of these servers have come that have applied least.
+    fn hindmost(&self, servers: &[ServerId]) -> Option<Zxid> {
+        self.inner().checker().with_cluster(|cluster| {
+            let views = servers.iter().filter_map(|server| cluster.servers.get(server));
+            views.filter_map(|view| view.status.as_ref()).map(|status| status.applied).min()
+        })
     }
 
     /// Whether all of these servers have applied all that is committed, as far as they can reach the leader: it may
@@ -205,6 +224,7 @@ impl World {
 mod tests {
     use bytes::Bytes;
 
+    use super::super::{Latency, Server, WorldConfig};
     use super::*;
     use crate::transport::Transport as _;
     use crate::types::Lane;
@@ -212,7 +232,12 @@ mod tests {
     const SPAN: Duration = Duration::from_secs(10);
 
     fn all(world: &World) -> Vec<ServerId> {
-        world.servers().iter().map(super::super::Server::id).collect()
+        world.servers().iter().map(Server::id).collect()
+    }
+
+    async fn follower(world: &World) -> Server {
+        let leader = world.leader().await.id();
+        world.servers().into_iter().find(|server| server.id() != leader).unwrap()
     }
 
     /// What is found when `trouble` comes while the ensemble is demanded to live.
@@ -242,8 +267,54 @@ mod tests {
 
     #[test]
     fn a_core_that_cannot_make_a_quorum_is_found() {
-        let found = demand(|world| world.servers().iter().for_each(super::super::Server::isolate));
+        let found = demand(|world| world.servers().iter().for_each(Server::isolate));
         assert!(matches!(found, Err(Failure::TooSlow { .. })), "{found:?}");
+    }
+
+    /// What is found when a server has missed so many writes and reads them one at a time from a slow disk.
+    fn demand_after_missing(writes: usize) -> Result<(), Failure> {
+        let mut config =
+            WorldConfig { disk_latency: Latency::fixed(Duration::from_millis(20)), ..WorldConfig::default() };
+        (config.limits.snapshot_chunk, config.limits.log_window) = (16, 1);
+        let world = World::with(11, config);
+        let core = all(&world);
+        let lived = world.run(async {
+            let away = follower(&world).await;
+            away.crash();
+            let client = world.client();
+            let written = (0..writes).map(|_| async { client.set("/", "x").await.map(drop) });
+            futures::future::try_join_all(written).await.unwrap();
+            away.restart();
+            world.demand_progress(&core, SPAN / 10).await
+        });
+        world.end();
+        lived.and_then(|lived| lived)
+    }
+
+    #[test]
+    fn a_server_that_comes_nearer_has_as_long_as_that_goes_on() {
+        assert_eq!(demand_after_missing(100), Ok(()));
+    }
+
+    #[test]
+    fn a_server_that_comes_nearer_for_too_long_is_found() {
+        let found = demand_after_missing(1_000);
+        assert!(matches!(found, Err(Failure::TooSlow { .. })), "{found:?}");
+    }
+
+    #[test]
+    fn a_server_that_does_not_come_nearer_is_found_at_once() {
+        let world = World::new(11);
+        let core = all(&world);
+        let span = world.run(async {
+            follower(&world).await.pause();
+            let began = world.now();
+            let found = world.demand_progress(&core, SPAN).await;
+            assert!(matches!(found, Err(Failure::TooSlow { .. })), "{found:?}");
+            world.now().since(began)
+        });
+        assert_eq!(span.unwrap().as_secs(), SPAN.as_secs());
+        world.end();
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::peer::{Answer, Input, Limits, Output, ReadLevel, Reply, Request, Status, WatchRequest};
@@ -45,6 +45,8 @@ pub struct OracleCounters {
 struct Replica {
     at: Zxid,
     clients: BTreeMap<ClientId, Attached>,
+    /// Those that were attached when this turn began, and are no more.
+    left: BTreeSet<ClientId>,
     watches: WatchOracle,
 }
 
@@ -115,6 +117,7 @@ impl Oracle {
         let (server, zxid) = (status.server, status.applied);
         let most = self.most_requests;
         self.judge(at, server, checker, |replica, chronicle, cluster, owners, _| {
+            replica.left.clear();
             replica.advance(server, zxid, chronicle, cluster)?;
             replica.watches.none_left(zxid)?;
             owners.applied(server, zxid)?;
@@ -192,7 +195,9 @@ type Judged = Result<(), (&'static str, String)>;
 
 impl Replica {
     fn forget(&mut self, client: ClientId) {
-        self.clients.remove(&client);
+        if self.clients.remove(&client).is_some() {
+            self.left.insert(client);
+        }
         self.watches.forget(client);
     }
 
@@ -308,8 +313,8 @@ impl Replica {
         cluster: &Cluster,
     ) -> Judged {
         self.advance(server, event.zxid, chronicle, cluster)?;
-        if !self.clients.contains_key(&client) {
-            // It left in the turn in which its watches were left again, and hears nothing any more.
+        if self.left.contains(&client) {
+            // It hears nothing any more, and what its server had begun to tell it is not held against that one.
             return Ok(());
         }
         if self.restoring(client) && !self.watches.expects(client, event) {

@@ -360,6 +360,18 @@ fn a_client_that_left_in_the_turn_in_which_it_was_told_something_is_not_wronged(
     script.tells(3, WatchEventKind::DataChanged, "/a");
     script.replies(1, 3, Ok(Answer::Done));
     script.expect_sound();
+    script.turns(3, 5);
+    script.tells(3, WatchEventKind::DataChanged, "/a");
+    script.expect_violation("WatchHasCause");
+}
+
+#[test]
+fn a_watch_event_to_nobody_is_found() {
+    let script = Script::new();
+    script.commits(3, set("/a", 1));
+    let event = WatchEvent { zxid: at(3), kind: WatchEventKind::DataChanged, path: "/a".parse().unwrap() };
+    script.output(&Output::Watch { client: ClientId::new(2), event });
+    script.expect_violation("WatchHasCause");
 }
 
 #[test]
