@@ -56,20 +56,51 @@ fn worlds_with_crashes_and_power_cuts_stay_safe_and_come_back_to_life() {
 /// A list of faults says nothing of what happens: each of them must have been done to some world.
 #[test]
 fn scn_66_the_worlds_meet_every_kind_of_fault_and_clients_read_write_and_watch_in_them() {
-    let demanded =
-        ["partition", "hold", "crash", "power_loss", "pause", "fsync_error", "bit_flip", "expire_session"];
+    let demanded = [
+        "partition",
+        "partition_oneway",
+        "hold",
+        "release",
+        "repair",
+        "reset",
+        "link",
+        "crash",
+        "restart",
+        "bounce",
+        "pause",
+        "resume",
+        "power_loss",
+        "clock_jump",
+        "clock_rate",
+        "wall_jump",
+        "disk_full",
+        "io_error",
+        "fsync_error",
+        "torn_write",
+        "bit_flip",
+        "wipe_disk",
+        "swap_disks",
+        "disconnect",
+        "expire_session",
+        "reconnect",
+    ];
     let swarm = Swarm { span: Duration::from_secs(2), ..Swarm::default() };
     let (mut drawn, mut done, mut compared) = (Vec::new(), BTreeSet::new(), (0, 0));
+    let (mut lost, mut doubled, mut overtaken) = (false, false, false);
     for seed in 1_000.. {
         let report = swarm.run(seed);
         assert!(report.failure.is_none(), "seed {seed}: {:?}", report.failure);
         done.extend(report.counters.faults.iter().filter(|(_, count)| **count > 0).map(|(name, _)| *name));
         drawn.extend(report.kinds);
+        let network = report.counters.network;
+        lost |= network.dropped > 0;
+        doubled |= network.duplicated > 0;
+        overtaken |= network.reordered > 0;
         compared.0 += report.counters.oracle.reads + report.counters.oracle.writes;
         compared.1 += report.counters.oracle.events;
         let all_drawn = FaultKind::ALL.iter().all(|kind| drawn.contains(kind));
         let all_done = demanded.iter().all(|name| done.contains(name));
-        if all_drawn && all_done && compared.0 > 1_000 && compared.1 > 100 {
+        if all_drawn && all_done && lost && doubled && overtaken && compared.0 > 1_000 && compared.1 > 100 {
             break;
         }
         assert!(seed < 1_040, "only {done:?}, {compared:?}");

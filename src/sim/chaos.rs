@@ -3,14 +3,46 @@ use std::time::Duration;
 use crate::types::{ServerId, Time};
 
 use super::check::Seen;
-use super::disk;
+use super::connector::Lines;
+use super::disk::{self, Operation};
+use super::machine::Machine;
 use super::{Actor, Fault, LinkFaults, Plan, Process, World};
 
 impl World {
     /// Does something to the world.
     pub fn apply(&self, fault: Fault) {
-        self.count_fault(fault.name());
         self.note(Actor::World, "fault", &[], || fault.to_string());
+        let done = match fault {
+            Fault::Disconnect(process) => self.with_lines(process, Lines::disconnect),
+            Fault::ExpireSession(process) => self.with_lines(process, |lines| lines.set_blocked(true)),
+            Fault::Reconnect(process) => self.with_lines(process, |lines| lines.set_blocked(false)),
+            Fault::Restart(server) => self.start(server),
+            Fault::Bounce(server) => {
+                let ran = self.stop(server);
+                self.start(server) && ran
+            }
+            Fault::Crash(server) => self.stop(server),
+            Fault::Pause(server) => {
+                self.inner().executor().pause(Actor::Server(server));
+                self.runs(server)
+            }
+            Fault::Resume(server) => {
+                let paused = self.inner().executor().is_paused(Actor::Server(server));
+                self.inner().executor().resume(Actor::Server(server));
+                paused
+            }
+            Fault::ClockJump(server, span) => self.with_clock(server, |clock| clock.jump(span)),
+            Fault::ClockRate(server, rate) => self.with_clock(server, |clock| clock.set_rate(rate)),
+            Fault::WallJump(server, millis) => self.with_clock(server, |clock| clock.jump_wall(millis)),
+            other => self.apply_to_network(other) || self.apply_to_disk(other),
+        };
+        if done {
+            self.count_fault(fault.name());
+        }
+    }
+
+    /// Says whether it is a fault of the network, and between two servers.
+    fn apply_to_network(&self, fault: Fault) -> bool {
         let network = self.network();
         match fault {
             Fault::Partition(a, b) => network.partition(a, b),
@@ -24,34 +56,19 @@ impl World {
             Fault::DuplicateRate(rate) => self.change_links(|faults| faults.duplicate = rate),
             Fault::Reorder(rate) => self.change_links(|faults| faults.reorder = rate),
             Fault::Latency(latency) => self.change_links(|faults| faults.latency = latency),
-            Fault::Restart(server) => self.start(server),
-            Fault::Bounce(server) => {
-                self.stop(server);
-                self.start(server);
-            }
-            Fault::Crash(server) => drop(self.stop(server)),
-            Fault::Pause(server) => self.inner().executor().pause(Actor::Server(server)),
-            Fault::Resume(server) => self.inner().executor().resume(Actor::Server(server)),
-            Fault::ClockJump(server, span) => self.with_clock(server, |clock| clock.jump(span)),
-            Fault::ClockRate(server, rate) => self.with_clock(server, |clock| clock.set_rate(rate)),
-            Fault::WallJump(server, millis) => self.with_clock(server, |clock| clock.jump_wall(millis)),
-            Fault::Disconnect(process) => {
-                if let Some(lines) = self.lines(process) {
-                    lines.disconnect();
-                }
-            }
-            Fault::ExpireSession(process) => {
-                if let Some(lines) = self.lines(process) {
-                    lines.set_blocked(true);
-                }
-            }
-            Fault::Reconnect(process) => {
-                if let Some(lines) = self.lines(process) {
-                    lines.set_blocked(false);
-                }
-            }
-            disk_fault => self.apply_to_disk(disk_fault),
+            _ => return false,
         }
+        let (Fault::Partition(a, b)
+        | Fault::PartitionOneway(a, b)
+        | Fault::Hold(a, b)
+        | Fault::Release(a, b)
+        | Fault::Repair(a, b)
+        | Fault::Reset(a, b)
+        | Fault::Link(a, b, _)) = fault
+        else {
+            return true;
+        };
+        a != b
     }
 
     /// Lets the faults of a plan happen when their time comes.
@@ -67,7 +84,8 @@ impl World {
         }
     }
 
-    fn apply_to_disk(&self, fault: Fault) {
+    /// Says whether something was done; what is only planned counts when it comes.
+    fn apply_to_disk(&self, fault: Fault) -> bool {
         let mut rng = self.fork_rng();
         match fault {
             Fault::PowerLoss(server) => {
@@ -75,7 +93,7 @@ impl World {
                 let at = [disk::Fault::CrashBefore, disk::Fault::CrashAfter, disk::Fault::Torn];
                 let at = usize::try_from(rng.below(6)).ok().and_then(|index| at.get(index).copied());
                 match at {
-                    Some(fault) if self.server(server.number()).is_running() => {
+                    Some(fault) if self.runs(server) => {
                         let nth = rng.below(4);
                         self.with_machine(server, |machine| machine.fail_operation(nth, fault));
                         let world = self.weak();
@@ -98,47 +116,53 @@ impl World {
                 }
             }
             Fault::TornWrite(server) => {
-                self.with_machine(server, |machine| machine.fail_operation(0, disk::Fault::Torn));
+                self.with_machine(server, |machine| {
+                    machine.disk.fail_next(&[Operation::Write], disk::Fault::Torn)
+                });
             }
             Fault::IoError(server) => {
-                self.with_machine(server, |machine| machine.fail_operation(0, disk::Fault::Error));
+                let writes = &[Operation::Write, Operation::Shape];
+                self.with_machine(server, |machine| machine.disk.fail_next(writes, disk::Fault::Error));
             }
             Fault::FsyncError(server) => {
-                // A batch is a write and then a sync.
-                self.with_machine(server, |machine| machine.fail_operation(1, disk::Fault::Error));
+                self.with_machine(server, |machine| {
+                    machine.disk.fail_next(&[Operation::Sync], disk::Fault::Error)
+                });
             }
             Fault::DiskFull(server, room) => {
                 self.with_machine(server, |machine| machine.fill(room));
             }
             Fault::RepairDisk(server) => {
-                self.with_machine(server, super::machine::Machine::repair);
+                self.with_machine(server, |machine| machine.repair());
             }
             Fault::BitFlip(server) => {
-                self.damage(server, |machine| machine.flip_bit(&mut rng));
+                return self.damage(server, |machine| machine.flip_bit(&mut rng)) == Some(true);
             }
             Fault::WipeDisk(server) => {
                 self.stop(server);
-                self.damage(server, super::machine::Machine::wipe);
+                return self.damage(server, Machine::wipe).is_some();
             }
-            Fault::SwapDisks(a, b) => self.swap_disks(a, b),
+            Fault::SwapDisks(a, b) => return self.swap_disks(a, b),
             _ => {}
         }
+        false
     }
 
-    fn swap_disks(&self, a: ServerId, b: ServerId) {
+    /// Says whether both had a disk to give.
+    fn swap_disks(&self, a: ServerId, b: ServerId) -> bool {
         // A disk that was never used, or was replaced, belongs to nobody yet: to be given it is to lose one's own.
         let own = |server| self.with_machine(server, |machine| machine.has_own_data()) == Some(true);
         if !own(a) || !own(b) {
-            return;
+            return false;
         }
         self.stop(a);
         self.stop(b);
         let disk = |server| self.with_machine(server, |machine| machine.disk_to_swap());
-        if let (Some((disk_a, of_a)), Some((disk_b, of_b))) = (disk(a), disk(b)) {
-            disk_a.swap(&disk_b);
-            self.with_machine(a, |machine| machine.disk_of = of_b);
-            self.with_machine(b, |machine| machine.disk_of = of_a);
-        }
+        let (Some((disk_a, of_a)), Some((disk_b, of_b))) = (disk(a), disk(b)) else { return false };
+        disk_a.swap(&disk_b);
+        self.with_machine(a, |machine| machine.disk_of = of_b);
+        self.with_machine(b, |machine| machine.disk_of = of_a);
+        a != b
     }
 
     /// Puts a server's own disk back, wherever it is.
@@ -155,6 +179,7 @@ impl World {
     /// The machine loses power now; what was to happen to its disk for it does not happen any more.
     pub(super) fn cut_power(&self, server: ServerId) {
         self.stop(server);
+        self.count_fault("power_loss");
         let mut rng = self.fork_rng();
         self.with_machine(server, |machine| {
             machine.disk.clear_faults();
@@ -163,11 +188,20 @@ impl World {
     }
 
     /// Damages a server's disk, unless it is another's: that one may not be meant to lose anything.
-    fn damage<T>(&self, server: ServerId, damage: impl FnOnce(&mut super::machine::Machine) -> T) {
-        if self.with_machine(server, |machine| machine.disk_of == server) == Some(true) {
-            self.inner().checker().see(self.now(), server, &Seen::Damaged);
-            self.with_machine(server, damage);
+    fn damage<T>(&self, server: ServerId, damage: impl FnOnce(&mut Machine) -> T) -> Option<T> {
+        if self.with_machine(server, |machine| machine.disk_of == server) != Some(true) {
+            return None;
         }
+        self.inner().checker().see(self.now(), server, &Seen::Damaged);
+        self.with_machine(server, damage)
+    }
+
+    fn runs(&self, server: ServerId) -> bool {
+        self.with_machine(server, |machine| machine.node.is_some()) == Some(true)
+    }
+
+    fn with_lines(&self, process: u64, change: impl FnOnce(&Lines)) -> bool {
+        self.lines(process).map(|lines| change(&lines)).is_some()
     }
 
     fn change_links(&self, change: impl Fn(&mut LinkFaults)) {
@@ -181,11 +215,10 @@ impl World {
         }
     }
 
-    pub(super) fn with_clock(&self, server: ServerId, change: impl FnOnce(&super::SimClock)) {
+    /// Says whether there is such a server.
+    pub(super) fn with_clock(&self, server: ServerId, change: impl FnOnce(&super::SimClock)) -> bool {
         // Outside the lock: a change of the clock wakes who sleeps on it.
-        if let Some(clock) = self.with_machine(server, |machine| machine.clock.clone()) {
-            change(&clock);
-        }
+        self.with_machine(server, |machine| machine.clock.clone()).map(|clock| change(&clock)).is_some()
     }
 
     /// All processes, in order.

@@ -23,7 +23,7 @@ pub struct WorldCounters {
     pub events: u64,
     /// Epochs that a leader was established in.
     pub epochs: u64,
-    /// Faults, by name.
+    /// Faults that came, by name. What the links lose, double and reorder by chance stands in `network`.
     pub faults: BTreeMap<&'static str, u64>,
     /// How often each point was reached.
     pub coverage: Vec<(Point, u64)>,

@@ -51,6 +51,32 @@ pub enum Fault {
     Torn,
 }
 
+/// What kind of change an operation makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// Bytes are written to a file.
+    Write,
+    /// A file is cut or extended, or a name comes, changes or goes.
+    Shape,
+    /// A file, or the directory, is synced.
+    Sync,
+}
+
+/// How often faults have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FaultsMet {
+    /// Operations other than syncs that failed.
+    pub io_errors: u64,
+    /// Syncs that failed.
+    pub fsync_errors: u64,
+    /// Writes for which there was no room.
+    pub full: u64,
+    /// Writes in whose middle the machine stopped.
+    pub torn: u64,
+    /// Operations before, behind or in whose middle the machine stopped, other than those.
+    pub stopped: u64,
+}
+
 impl SimDisk {
     /// An empty disk.
     #[must_use]
@@ -69,9 +95,29 @@ impl SimDisk {
         self.state().faults.insert(operation, fault);
     }
 
+    /// Lets the next operation of one of these kinds fail, whenever it comes.
+    pub fn fail_next(&self, kinds: &'static [Operation], fault: Fault) {
+        self.state().awaited.push((kinds, fault));
+    }
+
     /// Takes back all faults that have not come yet.
     pub fn clear_faults(&self) {
-        self.state().faults.clear();
+        let mut state = self.state();
+        state.faults.clear();
+        state.awaited.clear();
+    }
+
+    /// Whether a fault came to the process that uses the disk, or is to come, or there is only so much room.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        let state = self.state();
+        state.tripped || !state.faults.is_empty() || !state.awaited.is_empty() || state.capacity.is_some()
+    }
+
+    /// How often faults have come since the disk was made.
+    #[must_use]
+    pub fn faults_met(&self) -> FaultsMet {
+        self.state().met
     }
 
     /// Whether a fault has stopped the machine; then every call fails until it is killed or loses power.
@@ -85,6 +131,7 @@ impl SimDisk {
         let mut state = self.state();
         state.life += 1;
         state.dead = false;
+        state.tripped = false;
         state.locked = false;
     }
 
@@ -210,15 +257,14 @@ impl SimDisk {
     fn operate<T>(
         &self,
         life: Option<u64>,
+        kind: Operation,
         tear: impl FnOnce(&mut State),
         fail: impl FnOnce(&mut State),
         work: impl FnOnce(&mut State) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut state = self.state();
         state.check(life)?;
-        state.operations += 1;
-        let number = state.operations;
-        match state.faults.remove(&number) {
+        match state.begin(kind) {
             None => work(&mut state),
             Some(Fault::Error) => {
                 fail(&mut state);
@@ -245,6 +291,7 @@ impl SimDisk {
     fn name_change(&self, naming: Naming) -> io::Result<()> {
         self.operate(
             None,
+            Operation::Shape,
             |_| {},
             |_| {},
             |state| {
@@ -302,6 +349,7 @@ impl FileSystem for SimDisk {
         // A failed sync of the names forgets that they are to be written, as one of a file does.
         self.operate(
             None,
+            Operation::Sync,
             |_| {},
             |state| state.pending_names.clear(),
             |state| {
@@ -338,8 +386,13 @@ struct SimFile {
 impl SimFile {
     fn change(&self, change: Change) -> io::Result<()> {
         let torn = change.clone();
+        let kind = match &change {
+            Change::Write { .. } => Operation::Write,
+            Change::Length(_) => Operation::Shape,
+        };
         self.disk.operate(
             Some(self.life),
+            kind,
             |state| {
                 if let (Change::Write { offset, bytes }, Ok(body)) = (torn, state.body(self.file)) {
                     let sectors = sectors(offset, &bytes);
@@ -361,6 +414,8 @@ impl SimFile {
                 };
                 let more = grown.saturating_sub(len) as u64;
                 if more > 0 && capacity.is_some_and(|capacity| used.saturating_add(more) > capacity) {
+                    state.tripped = true;
+                    state.met.full += 1;
                     return Err(full());
                 }
                 body.change(change);
@@ -395,6 +450,7 @@ impl File for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         self.disk.operate(
             Some(self.life),
+            Operation::Sync,
             |_| {},
             |state| {
                 if let Ok(body) = state.body(self.file) {

@@ -53,7 +53,7 @@ pub enum Fault {
     WallJump(ServerId, i64),
     /// The server's disk has room for so many more bytes.
     DiskFull(ServerId, u64),
-    /// The next write to the server's disk fails.
+    /// The next change of the server's disk fails, unless it is a sync.
     IoError(ServerId),
     /// The next sync of the server's disk fails, and what was to be synced may be lost.
     FsyncError(ServerId),

@@ -12,26 +12,30 @@ use super::{Actor, Failure, World};
 
 /// The processes of servers: how they start and how they end.
 impl World {
-    /// Starts a server's process, unless it runs.
-    pub(super) fn start(&self, server: ServerId) {
+    /// Starts a server's process, unless it runs. Says whether it does so now.
+    pub(super) fn start(&self, server: ServerId) -> bool {
         let inner = self.inner();
         let mut state = self.lock();
         let mut rng = state.rng.fork();
-        let Some(machine) = state.machines.get_mut(&server) else { return };
+        let Some(machine) = state.machines.get_mut(&server) else { return false };
         if machine.node.is_some() {
-            return;
+            return false;
         }
         let (storage, formed) = match machine.open() {
             Ok(opened) => opened,
             Err(error) => {
                 let excused = machine.is_excused();
                 machine.ended = Some(error.to_string());
+                if machine.is_stopped() {
+                    machine.power_loss(&mut rng);
+                }
+                machine.disk.kill();
                 drop(state);
                 self.note(Actor::Server(server), "unopened", &[], || error.to_string());
                 if !excused {
                     self.unexcused(server, &error.to_string());
                 }
-                return;
+                return false;
             }
         };
         machine.incarnation += 1;
@@ -73,7 +77,10 @@ impl World {
         );
         let (node, run) = match started {
             Ok(started) => started,
-            Err(error) => return inner.checker().fail(Failure::Misused(error.to_string())),
+            Err(error) => {
+                inner.checker().fail(Failure::Misused(error.to_string()));
+                return false;
+            }
         };
         machine.node = Some(node.clone());
         machine.ended = None;
@@ -89,6 +96,7 @@ impl World {
                 world.ended(server, incarnation, ended);
             }
         });
+        true
     }
 
     /// Ends a server's process without a word; says whether it ran.
@@ -121,20 +129,25 @@ impl World {
         };
         self.note(Actor::Server(server), "ended", &[incarnation], || told.clone());
         let fork = self.fork_rng();
-        let excused = self.with_machine(server, |machine| {
+        let state = self.with_machine(server, |machine| {
             let mut rng = fork;
             let excused =
                 ended.is_ok() || machine.is_excused() && matches!(ended, Err(NodeError::Storage(_)));
             machine.ended = Some(told.clone());
-            if machine.is_stopped() {
+            let stopped = machine.is_stopped();
+            if stopped {
                 machine.power_loss(&mut rng);
             }
-            excused
+            (excused, stopped)
         });
+        let Some((excused, stopped)) = state else { return };
+        if stopped {
+            self.count_fault("power_loss");
+        }
         if matches!(ended, Err(NodeError::Storage(_))) {
             self.inner().coverage.sometimes(Point::StorageFailed);
         }
-        if excused == Some(false) {
+        if !excused {
             self.unexcused(server, &told);
         }
         self.stop(server);

@@ -23,8 +23,6 @@ pub(super) struct Machine {
     pub(super) ended: Option<String>,
     /// Whether it has ever opened its storage: an empty disk means that data was lost from then on.
     formed: Arc<AtomicBool>,
-    /// Whether its disk is in a state in which its process may end by itself.
-    excused: bool,
     /// Whether what is on its disk was damaged, for good.
     damaged: bool,
 }
@@ -69,7 +67,6 @@ impl Machine {
             incarnation: 0,
             ended: None,
             formed: Arc::new(AtomicBool::new(false)),
-            excused: false,
             damaged: false,
         }
     }
@@ -93,7 +90,7 @@ impl Machine {
 
     /// Whether its process may end because of its storage.
     pub(super) fn is_excused(&self) -> bool {
-        self.excused || self.damaged || self.disk_of != self.server
+        self.disk.is_failing() || self.damaged || self.disk_of != self.server
     }
 
     /// Whether a fault has stopped the machine in the middle of an operation.
@@ -106,14 +103,12 @@ impl Machine {
     }
 
     /// Lets an operation of the disk fail: the `nth` from now, from 0.
-    pub(super) fn fail_operation(&mut self, nth: u64, fault: disk::Fault) {
-        self.excused = true;
+    pub(super) fn fail_operation(&self, nth: u64, fault: disk::Fault) {
         self.disk.fail_at(self.disk.operations() + 1 + nth, fault);
     }
 
     /// Leaves room for so many more bytes.
-    pub(super) fn fill(&mut self, room: u64) {
-        self.excused = true;
+    pub(super) fn fill(&self, room: u64) {
         let files = self.disk.files();
         let used: usize =
             files.iter().filter_map(|file| self.disk.contents(file)).map(|bytes| bytes.len()).sum();
@@ -145,20 +140,18 @@ impl Machine {
         self.formed.load(Ordering::Relaxed) && !self.damaged
     }
 
-    /// Whether something was done to its disk that is not repaired.
+    /// Whether a fault has come to its disk in this life of its process, or may come.
     pub(super) fn is_failing(&self) -> bool {
-        self.excused
+        self.disk.is_failing()
     }
 
     /// Its disk, and whose it is. The faults that are to come go with the disk.
-    pub(super) fn disk_to_swap(&mut self) -> (SimDisk, ServerId) {
-        self.excused = true;
+    pub(super) fn disk_to_swap(&self) -> (SimDisk, ServerId) {
         (self.disk.clone(), self.disk_of)
     }
 
     /// Room again, and no errors to come.
-    pub(super) fn repair(&mut self) {
-        self.excused = false;
+    pub(super) fn repair(&self) {
         self.disk.clear_faults();
         self.disk.limit(None);
     }

@@ -279,7 +279,9 @@ impl Drawing<'_> {
         let client = self.rng.below(self.topology.clients.max(1));
         match kind {
             FaultKind::DiskFull => {
-                let room = self.rng.below(1 << 16);
+                // Often for less than is written before it is repaired.
+                let most = 1 << self.rng.below(17);
+                let room = self.rng.below(most);
                 self.push(at, Fault::DiskFull(a, room));
                 self.push(healed, Fault::RepairDisk(a));
                 self.push(healed, Fault::Restart(a));

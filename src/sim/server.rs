@@ -43,7 +43,6 @@ impl Server {
     /// Cuts its power now: what was not synced may be lost. ([`Fault::PowerLoss`] may also wait for the middle of the
     /// next operation of the disk.)
     pub fn power_loss(&self) {
-        self.world.count_fault("power_loss");
         self.world.note(Actor::World, "fault", &[self.id.number()], || format!("power loss of S{}", self.id));
         self.world.cut_power(self.id);
     }

@@ -107,7 +107,8 @@ impl Swarm {
             pause: Duration::from_millis(shortest << rng.below(5)),
             session_timeout: Duration::from_millis(400 << rng.below(5)),
             pipeline: 1 << rng.below(longest),
-            data_len: 1 << rng.below(12),
+            // The largest fill the least segment of the log alone.
+            data_len: 1 << rng.below(if config.limits.snapshot_chunk >= 4096 { 14 } else { 12 }),
             registers: if rng.chance(1, 3) { 25 } else { 0 },
             quotas: rng.chance(1, 6),
             // In pieces of a few bytes neither would ever arrive.
@@ -248,10 +249,10 @@ fn draw_files(rng: &mut SeededRng) -> Files {
 fn draw_limits(rng: &mut SeededRng) -> Limits {
     let mut limits = Limits::default();
     if rng.chance(1, 2) {
-        limits.log_window = 1 + usize::try_from(rng.below(20)).unwrap_or(0);
+        limits.log_window = 1 << rng.below(5);
     }
     if rng.chance(1, 2) {
-        limits.snapshot_every = 1 + rng.below(100);
+        limits.snapshot_every = 1 << rng.below(7);
     }
     if rng.chance(1, 2) {
         limits.snapshot_chunk = 16 << rng.below(9);
@@ -260,7 +261,7 @@ fn draw_limits(rng: &mut SeededRng) -> Limits {
         limits.last_counter = 3 + u32::try_from(rng.below(200)).unwrap_or(0);
     }
     if rng.chance(1, 4) {
-        limits.outstanding = 1 + usize::try_from(rng.below(10)).unwrap_or(0);
+        limits.outstanding = 1 << rng.below(4);
     }
     if rng.chance(1, 3) {
         limits.remembered_changes = usize::try_from(rng.below(20)).unwrap_or(0);

@@ -14,6 +14,7 @@ use crate::types::{SeededRng, ServerId, Time};
 use super::check::Checker;
 use super::connector::Lines;
 use super::coverage::Coverage;
+use super::disk::FaultsMet;
 use super::leases::Leases;
 use super::machine::{Files, Machine};
 use super::oracle::Oracle;
@@ -366,10 +367,30 @@ impl World {
             committed: committed.0,
             last_committed: committed.1,
             events: self.inner.trace.count(),
-            faults: self.lock().faults.clone(),
+            faults: self.faults(),
             coverage: self.inner.coverage.hits(),
             epochs: self.inner.checker.with_cluster(|cluster| cluster.led.len() as u64),
         }
+    }
+
+    /// What was done to the world, and what of that which was planned for its disks has come.
+    fn faults(&self) -> BTreeMap<&'static str, u64> {
+        let state = self.lock();
+        let mut faults = state.faults.clone();
+        for machine in state.machines.values() {
+            let FaultsMet { io_errors, fsync_errors, full, torn, .. } = machine.disk.faults_met();
+            for (name, count) in [
+                ("io_error", io_errors),
+                ("fsync_error", fsync_errors),
+                ("disk_full", full),
+                ("torn_write", torn),
+            ] {
+                if count > 0 {
+                    *faults.entry(name).or_default() += count;
+                }
+            }
+        }
+        faults
     }
 
     fn drive<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {

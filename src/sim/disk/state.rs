@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use super::{Fault, Loss, SECTOR};
+use super::{Fault, FaultsMet, Loss, Operation, SECTOR};
 use crate::types::SeededRng;
 
 #[derive(Debug, Default)]
@@ -17,7 +17,13 @@ pub(super) struct State {
     pub(super) dead: bool,
     pub(super) locked: bool,
     pub(super) operations: u64,
+    /// What is to fail, by the number of the operation.
     pub(super) faults: BTreeMap<u64, Fault>,
+    /// What is to fail, whichever operation of these kinds comes next.
+    pub(super) awaited: Vec<(&'static [Operation], Fault)>,
+    /// Whether a fault came to the process that uses the disk.
+    pub(super) tripped: bool,
+    pub(super) met: FaultsMet,
     pub(super) capacity: Option<u64>,
 }
 
@@ -46,6 +52,25 @@ pub(super) enum Naming {
 impl State {
     pub(super) fn check(&self, life: Option<u64>) -> io::Result<()> {
         if self.dead || life.is_some_and(|life| life != self.life) { Err(stopped()) } else { Ok(()) }
+    }
+
+    /// The fault that is planned for the operation that comes now.
+    pub(super) fn begin(&mut self, kind: Operation) -> Option<Fault> {
+        self.operations += 1;
+        let awaited = self.awaited.iter().position(|(kinds, _)| kinds.contains(&kind));
+        let numbered = self.faults.remove(&self.operations);
+        let fault = numbered.or_else(|| awaited.map(|place| self.awaited.remove(place).1))?;
+        self.tripped = true;
+        let met = &mut self.met;
+        let count = match (fault, kind) {
+            (Fault::Error, Operation::Sync) => &mut met.fsync_errors,
+            (Fault::Error, _) => &mut met.io_errors,
+            (Fault::Full, _) => &mut met.full,
+            (Fault::Torn, Operation::Write) => &mut met.torn,
+            (Fault::CrashBefore | Fault::CrashAfter | Fault::Torn, _) => &mut met.stopped,
+        };
+        *count += 1;
+        Some(fault)
     }
 
     pub(super) fn new_file(&mut self, body: Body) -> u64 {

@@ -143,3 +143,29 @@ fn the_lock_is_held_by_one_life_at_a_time() {
     drop(again);
     assert!(disk.lock("lock").is_ok());
 }
+
+#[test]
+fn a_fault_that_awaits_a_sync_lets_writes_and_names_pass() {
+    let disk = SimDisk::new();
+    disk.fail_next(&[Operation::Sync], Fault::Error);
+    let file = written(&disk, "file", b"a");
+    file.set_len(9).unwrap();
+    disk.rename("file", "other").unwrap();
+    assert!(file.sync_data().is_err());
+    file.sync_data().unwrap();
+    assert_eq!(disk.faults_met(), FaultsMet { fsync_errors: 1, ..FaultsMet::default() });
+}
+
+#[test]
+fn a_disk_is_failing_from_when_a_fault_is_planned_until_the_process_that_met_it_has_ended() {
+    let disk = SimDisk::new();
+    assert!(!disk.is_failing());
+    disk.fail_next(&[Operation::Write], Fault::Torn);
+    assert!(disk.is_failing());
+    let file = disk.create_new("file").unwrap();
+    assert!(file.write_at(0, b"a").is_err());
+    assert!(disk.is_failing());
+    disk.kill();
+    assert!(!disk.is_failing());
+    assert_eq!(disk.faults_met(), FaultsMet { torn: 1, ..FaultsMet::default() });
+}
