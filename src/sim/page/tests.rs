@@ -1,3 +1,5 @@
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::super::{FaultKind, Keep, Mode, Swarm, WorldConfig};
@@ -313,12 +315,57 @@ fn what_is_recorded_does_not_change_the_run() {
     }
 }
 
-#[test]
-fn every_invariant_over_servers_is_explained() {
-    for invariant in super::super::check::invariants() {
-        let name = invariant.name();
-        assert!(WORDS.contains(&format!("\n  {name}: '")), "{name} is not explained");
+/// The literals of a source, but for its tests, that are a name: one word that begins with a capital.
+fn names_in(source: &str) -> BTreeSet<String> {
+    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    // A type says its name too, when it is shown.
+    let code = code.lines().filter(|line| !line.trim().starts_with("//") && !line.contains("debug_struct("));
+    let literals = code.flat_map(|line| line.split('"').skip(1));
+    let is_name = |word: &str| {
+        word.starts_with(|first: char| first.is_ascii_uppercase())
+            && word.contains(|letter: char| letter.is_ascii_lowercase())
+            && word.chars().all(|letter| letter.is_ascii_alphabetic())
+    };
+    literals.filter(|word| is_name(word)).map(str::to_owned).collect()
+}
+
+/// The names of all invariants of worlds. A name in the simulator's code that is not one of the page itself, of a message or of
+/// the models, which are no worlds, is that of an invariant.
+fn invariants() -> BTreeSet<String> {
+    let sim = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sim");
+    let mut folders = vec![sim.clone()];
+    let mut names = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_test = path.file_stem().unwrap().to_string_lossy().ends_with("tests");
+            if ["page", "model", "wording.rs"].iter().any(|other| path == sim.join(other)) || is_test {
+                continue;
+            } else if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                names.extend(names_in(&fs::read_to_string(path).unwrap()));
+            }
+        }
     }
+    names
+}
+
+#[test]
+fn every_invariant_is_explained_and_nothing_else() {
+    let invariants = invariants();
+    for invariant in super::super::check::invariants() {
+        assert!(invariants.contains(invariant.name()), "{} was not found", invariant.name());
+    }
+    let (_, words) = WORDS.split_once("const INVARIANTS = {\n").unwrap();
+    let (explained, words) = words.split_once("\n};").unwrap();
+    let explained = explained.lines().map(|line| line.trim().split_once(": '").unwrap().0.to_owned());
+    let (_, others) = words.split_once("const NO_INVARIANTS = new Set([").unwrap();
+    let others: BTreeSet<_> = others.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(others, names_in(include_str!("mod.rs")), "what else the page says of a failure");
+    let explained: BTreeSet<_> = explained.filter(|name| !others.contains(name)).collect();
+    let differ: Vec<_> = explained.symmetric_difference(&invariants).collect();
+    assert!(differ.is_empty(), "not explained, or not there: {differ:?}");
 }
 
 #[test]
