@@ -161,3 +161,7 @@ impl World {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

@@ -226,8 +226,9 @@ mod tests {
 
     use super::super::{Latency, Server, WorldConfig};
     use super::*;
+    use crate::peer::{ClientRequest, Connect, Input, Request};
     use crate::transport::Transport as _;
-    use crate::types::Lane;
+    use crate::types::{ClientId, Lane};
 
     const SPAN: Duration = Duration::from_secs(10);
 
@@ -344,6 +345,32 @@ mod tests {
             }));
         });
         assert_eq!(violated(found), "NoMessageStorm");
+    }
+
+    #[test]
+    fn a_request_that_a_server_does_not_answer_is_found() {
+        let (server, client) = (ServerId::new(1), ClientId::new(7));
+        let asks = |world: &World| {
+            let (resume, timeout_millis, last_seen, identities) = (None, 1_000, Zxid::ZERO, Vec::new());
+            let connect = Connect { client, resume, timeout_millis, last_seen, identities };
+            let request = ClientRequest { client, tag: 1, request: Request::Ping };
+            for input in [Input::Connect(connect), Input::Request(request)] {
+                world.inner().oracle.input(server, &input);
+            }
+        };
+        match demand(asks) {
+            Err(Failure::TooSlow { what, .. }) => assert!(what.starts_with("that 1 requests"), "{what}"),
+            other => panic!("{other:?}"),
+        }
+        let goes = |world: &World| {
+            asks(world);
+            let later = world.clone();
+            drop(world.spawn(async move {
+                later.sleep(SPAN / 2).await;
+                later.inner().oracle.input(server, &Input::Disconnect(client));
+            }));
+        };
+        assert_eq!(demand(goes), Ok(()), "whoever has gone waits no more");
     }
 
     #[test]

@@ -329,6 +329,29 @@ fn a_watch_that_tells_twice_or_without_a_cause_is_found() {
 }
 
 #[test]
+fn an_event_that_is_told_before_an_earlier_one_is_found() {
+    for in_order in [true, false] {
+        let script = Script::new();
+        script.commits(3, create("/b"));
+        for (tag, path, made_at) in [(1, "/a", 2), (2, "/b", 3)] {
+            script.reads(tag, path, true);
+            script.replies(tag, 3, found(stat(made_at)));
+        }
+        script.commits(4, set("/a", 1));
+        script.commits(5, set("/b", 1));
+        if in_order {
+            script.tells(4, WatchEventKind::DataChanged, "/a");
+        }
+        script.tells(5, WatchEventKind::DataChanged, "/b");
+        if in_order {
+            script.expect_sound();
+        } else {
+            script.expect_violation("WatchOrder");
+        }
+    }
+}
+
+#[test]
 fn a_resumed_watch_that_is_not_told_all_that_it_missed_is_found() {
     let resume = || {
         let (path, mode) = ("/a".into(), crate::types::WatchMode::Persistent);

@@ -189,3 +189,7 @@ impl Model for Register {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "registers_tests.rs"]
+mod tests;

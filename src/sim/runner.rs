@@ -142,7 +142,24 @@ fn tell(world: &World, failure: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    #[test]
+    fn a_test_that_does_something_else_the_second_time_is_found() {
+        let config = WorldConfig::default();
+        let runs = Cell::new(0);
+        let changes = async |world: World| {
+            runs.set(runs.get() + 1);
+            world.server(runs.get()).crash();
+        };
+        match same_twice(5, &config, changes) {
+            Err(Failure::Diverged { seed: 5, first, second }) => assert_ne!(first, second),
+            other => panic!("{other:?}"),
+        }
+        assert!(same_twice(5, &config, async |world: World| world.server(1).crash()).is_ok());
+    }
 
     #[test]
     fn a_test_that_panics_leaves_a_page_with_what_it_said() {

@@ -149,12 +149,14 @@ impl State {
                 }
                 known.shown = known.shown.max(reply.zxid);
             }
-            Delivery::Watch(event) if event.zxid != Zxid::ZERO => {
+            Delivery::Watch(event) => {
                 let Some(attached) = self.attached.get_mut(&connection) else {
                     return Err(("ConnectedFirst", format!("{event:?} comes before the session")));
                 };
-                // A watch that is taken up again tells first what it missed, which may be older than what other watches told.
-                if attached.asked.iter().any(|(_, turn)| *turn == Order::Replayed) {
+                // A watch that is taken up again tells first what it missed, which may be older than what other watches told;
+                // one that was left again does not know when it was.
+                if event.zxid == Zxid::ZERO || attached.asked.iter().any(|(_, turn)| *turn == Order::Replayed)
+                {
                     return Ok(());
                 }
                 if event.zxid < attached.last_event {
@@ -172,8 +174,11 @@ impl State {
                     known.ended = true;
                 }
             }
-            Delivery::Watch(_) => {}
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

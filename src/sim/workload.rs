@@ -421,3 +421,7 @@ fn tolerate<T>(result: Result<T, ClientError>) -> Result<(), ClientError> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+#[path = "workload_tests.rs"]
+mod tests;
