@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use futures::future::{AbortHandle, Abortable};
 use crate::node::{
     Attach, Connection, Connector, Deliveries, Delivery, Inbound, Node, OpenError, Outbound, Requests,
 };
-use crate::types::{SeededRng, ServerId};
+use crate::types::{SeededRng, ServerId, SessionId};
 
 use super::sessions::SessionCheck;
 use super::{Actor, Executor, Latency, Trace};
@@ -35,6 +35,8 @@ struct State {
     waiting: Vec<Waker>,
     nodes: BTreeMap<ServerId, Node>,
     connections: Vec<AbortHandle>,
+    /// All that servers ever gave it, known to it or still on the way.
+    sessions: BTreeSet<SessionId>,
 }
 
 impl Lines {
@@ -53,6 +55,7 @@ impl Lines {
             waiting: Vec::new(),
             nodes: BTreeMap::new(),
             connections: Vec::new(),
+            sessions: BTreeSet::new(),
         };
         Self { client, executor, trace, check, state: Arc::new(Mutex::new(state)) }
     }
@@ -84,6 +87,11 @@ impl Lines {
         if !blocked {
             std::mem::take(&mut state.waiting).into_iter().for_each(Waker::wake);
         }
+    }
+
+    /// The sessions that servers have given the client, whether it has heard of them or not.
+    pub(super) fn sessions(&self) -> BTreeSet<SessionId> {
+        self.lock().sessions.clone()
     }
 
     fn open(&self, server: ServerId, attach: Attach) -> Result<Connection, OpenError> {
@@ -128,7 +136,12 @@ impl Lines {
     }
 
     async fn carry_down(self, server: ServerId, number: u64, deliveries: Deliveries, mut outbound: Outbound) {
-        let mut delayed = deliveries.map(|item| self.delay(item)).buffered(WINDOW);
+        let given = deliveries.inspect(|item| {
+            if let Delivery::Connected(connected) = item {
+                self.lock().sessions.insert(connected.session);
+            }
+        });
+        let mut delayed = given.map(|item| self.delay(item)).buffered(WINDOW);
         while let Some(delivery) = delayed.next().await {
             self.note_delivery(server, &delivery);
             self.check.delivered(self.executor.now(), self.client, number, &delivery);

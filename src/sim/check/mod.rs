@@ -6,6 +6,7 @@ mod invariant;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use crate::types::{ServerId, Time};
 
@@ -31,6 +32,8 @@ struct State {
     heeding: Vec<Vec<usize>>,
     failure: Option<Failure>,
     checks: u64,
+    /// Who waits for the ghost to grow.
+    waiting: Vec<Waker>,
 }
 
 impl Checker {
@@ -44,7 +47,8 @@ impl Checker {
             let heeding = invariants.iter().enumerate().filter(|(_, invariant)| invariant.heeds(kind));
             heeding.map(|(place, _)| place).collect()
         });
-        let state = State { cluster, invariants, heeding: heeding.into(), failure: None, checks: 0 };
+        let heeding = heeding.into();
+        let state = State { cluster, invariants, heeding, failure: None, checks: 0, waiting: Vec::new() };
         Self { state: Arc::new(Mutex::new(state)), failed: Arc::default() }
     }
 
@@ -64,17 +68,26 @@ impl Checker {
     /// Something was seen at a server.
     pub(crate) fn see(&self, at: Time, server: ServerId, seen: &Seen<'_>) {
         let mut state = self.lock();
-        let State { cluster, invariants, heeding, failure, checks } = &mut *state;
+        let State { cluster, invariants, heeding, failure, checks, waiting } = &mut *state;
         if failure.is_some() {
             return;
         }
         *checks += 1;
+        let known = cluster.ghost.len();
         let heeding = heeding.get(seen.kind() as usize).map_or(&[][..], Vec::as_slice);
         let judged = judge(cluster, invariants, heeding, server, seen);
         if let Err((invariant, what)) = judged {
             *failure = Some(Failure::Violated { at, invariant, what: format!("S{server}: {what}") });
             self.failed.store(true, Ordering::Relaxed);
         }
+        let woken = if cluster.ghost.len() > known { std::mem::take(waiting) } else { Vec::new() };
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes a task when the next transaction is known to be committed.
+    pub(crate) fn wake_at_commit(&self, waker: &Waker) {
+        self.lock().waiting.push(waker.clone());
     }
 
     /// Says that something is wrong which no invariant over servers sees.
