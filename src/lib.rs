@@ -99,3 +99,8 @@ pub use types::{
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// Runs what the chapter for users of the simulator shows.
+#[cfg(all(doctest, feature = "sim"))]
+#[doc = include_str!("../docs/testing-your-service.md")]
+pub struct TestingYourService;

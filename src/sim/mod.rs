@@ -3,7 +3,8 @@
 //! A [`World`] runs the production [`Node`](crate::node::Node), codec, file storage and
 //! [`Client`](crate::client::Client). What they stand on is simulated: the network between servers, the way from
 //! clients to servers, disks ([`disk::SimDisk`]), clocks, the executor. Nothing that decides is replaced. Code under
-//! test is ordinary async code that takes a `Client`; [`check`] runs it in one world for each seed.
+//! test is ordinary async code that takes a `Client`; [`check`] runs it in one world for each seed. The chapter for those who test their own
+//! services is `docs/testing-your-service.md`.
 //!
 //! All the while, and after every step of every server, the invariants of ZAB are checked from outside: against what the
 //! storages were asked to hold, what they confirmed and recovered, and how the servers say they are doing. What
