@@ -32,21 +32,21 @@ impl Default for Evidence {
 /// The name of what is left of a case from a file, and the command that runs it again.
 pub fn of_file(file: &Path) -> (String, String) {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    (format!("{stem}-again"), command(&format!("--plan {}", file.display())))
+    (format!("{stem}-again"), command(&format!("--plan {} --trace", file.display())))
 }
 
-/// The name of what is left of a seed, and the command that runs it again.
-pub fn of_seed(case: &Case, span: Option<Duration>) -> (String, String) {
+/// The name of what is left of a seed, and the command that runs it again, with this flag.
+pub fn of_seed(case: &Case, span: Option<Duration>, flag: &str) -> (String, String) {
     let (prefix, mode) = match case.mode {
         Mode::Safety => ("seed", ""),
         Mode::Liveness => ("liveness-seed", "--mode liveness "),
     };
     let span = span.map(|span| format!(" --span {}", span.as_secs_f64())).unwrap_or_default();
-    (format!("{prefix}-{}", case.seed), command(&format!("{mode}--seed {}{span}", case.seed)))
+    (format!("{prefix}-{}", case.seed), command(&format!("{mode}--seed {}{span} {flag}", case.seed)))
 }
 
 fn command(arguments: &str) -> String {
-    format!("cargo run --release --features sim --example soak -- {arguments} --trace")
+    format!("cargo run --release --features sim --example soak -- {arguments}")
 }
 
 impl Evidence {
@@ -74,7 +74,7 @@ impl Evidence {
         let run = |case: &Case| case.run(Keep::Nothing).failure;
         let found = Shrink::default().shrink(case, failure, run, || started.elapsed() > self.shrink);
         let file = self.write(&format!("{name}.case"), &found.case.to_string())?;
-        let again = command(&format!("--plan {}", file.display()));
+        let again = command(&format!("--plan {} --trace", file.display()));
         let page = self.page(name, &found.case, &found.case.run(Keep::Nothing), &again)?;
         let size = |case: &Case| {
             let (voters, observers) = (case.config.voters, case.config.observers);

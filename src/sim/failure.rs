@@ -1,3 +1,5 @@
+use std::any::Any;
+
 use thiserror::Error;
 
 use crate::types::Time;
@@ -48,6 +50,14 @@ pub enum Failure {
         /// What was waited for.
         what: String,
     },
+    /// Code that runs in the world panicked: a test that says so that it failed, or whatever else runs there.
+    #[error("at {at}: a panic: {what}")]
+    Panicked {
+        /// Virtual time.
+        at: Time,
+        /// What it said.
+        what: String,
+    },
     /// A task was woken from another thread: what other threads do cannot be replayed. Use the world's clock
     /// and spawn on the world, not on threads or on another runtime.
     #[error("a task was woken from another thread; everything in a world runs on the world")]
@@ -68,6 +78,13 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What a caught panic said.
+    pub(super) fn of_panic(at: Time, panic: &(dyn Any + Send)) -> Self {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::Panicked { at, what: said.unwrap_or("it said nothing").to_owned() }
+    }
+
     /// When the world failed, where that is known.
     #[must_use]
     pub const fn at(&self) -> Option<Time> {
@@ -76,7 +93,8 @@ impl Failure {
             | Self::Stalled { at, .. }
             | Self::Leaked { at, .. }
             | Self::Deadlocked { at, .. }
-            | Self::TooSlow { at, .. } => Some(*at),
+            | Self::TooSlow { at, .. }
+            | Self::Panicked { at, .. } => Some(*at),
             Self::Foreign | Self::Diverged { .. } | Self::Misused(_) => None,
         }
     }

@@ -110,14 +110,8 @@ fn leave_page<F: Future<Output = ()>>(
 ) {
     let world = World::with(seed, WorldConfig { keep: Keep::Last(RECORDED), ..config.clone() });
     let ran = catch_unwind(AssertUnwindSafe(|| world.run(test(world.clone()))));
-    let page = match &ran {
-        Ok(outcome) => Page::of(&world, outcome.as_ref().err()),
-        Err(panic) => {
-            let said = panic.downcast_ref::<String>().map(String::as_str);
-            let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-            Page::of(&world, None).panicked(said.unwrap_or("the test panicked"))
-        }
-    };
+    let outcome = ran.unwrap_or_else(|panic| Err(Failure::of_panic(world.now(), &*panic)));
+    let page = Page::of(&world, outcome.as_ref().err());
     world.end();
     let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
     let file = folder.join(format!("{name}-seed-{seed}.html"));

@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::peer::{Limits, Timing};
@@ -153,13 +154,9 @@ impl Case {
     pub(super) fn run_watched(&self, keep: Keep, prepare: impl FnOnce(&World)) -> SwarmReport {
         let world = World::with(self.seed, WorldConfig { keep, ..self.config.clone() });
         prepare(&world);
-        world.schedule(&self.plan);
-        let working = self.workload.start(&world, self.clients, self.work_until);
-        let outcome = match self.mode {
-            Mode::Safety => world.run(self.safety(&world)),
-            Mode::Liveness => world.run(self.liveness(&world, working)),
-        };
-        let judged = outcome.and_then(|lively| lively).and_then(|()| world.judge_registers());
+        // Whatever panics is a fault of what runs in the world, and is told like every other, with its seed.
+        let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&world)));
+        let judged = judged.unwrap_or_else(|panic| Err(Failure::of_panic(world.now(), &*panic)));
         let report = SwarmReport {
             seed: self.seed,
             hash: world.trace_hash(),
@@ -174,6 +171,16 @@ impl Case {
         };
         world.end();
         report
+    }
+
+    fn judge(&self, world: &World) -> Result<RegisterCounters, Failure> {
+        world.schedule(&self.plan);
+        let working = self.workload.start(world, self.clients, self.work_until);
+        match self.mode {
+            Mode::Safety => world.run(self.safety(world)),
+            Mode::Liveness => world.run(self.liveness(world, working)),
+        }??;
+        world.judge_registers()
     }
 
     /// Faults; then a majority is healed, all else stays as broken as it is, and the majority must come to life.
@@ -273,4 +280,24 @@ fn draw_limits(rng: &mut SeededRng) -> Limits {
         limits.portion = 1 + rng.below(50);
     }
     limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_panics_in_a_world_is_a_failure_of_its_seed() {
+        let swarm = Swarm { span: Duration::from_secs(1), ..Swarm::default() };
+        let report = swarm.case(3).run_watched(Keep::Nothing, |world| {
+            let later = world.clone();
+            drop(world.spawn(async move {
+                later.sleep(Duration::from_secs(1)).await;
+                panic!("planted");
+            }));
+        });
+        let at = Time::from_millis(1_000);
+        assert_eq!(report.failure, Some(Failure::Panicked { at, what: "planted".to_owned() }));
+        assert_eq!(report.seed, 3);
+    }
 }

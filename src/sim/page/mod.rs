@@ -40,8 +40,6 @@ pub struct Page {
     /// What there is to say about the run, by name.
     facts: Vec<(&'static str, String)>,
     failure: Option<Failure>,
-    /// How the test ended, if it panicked.
-    panicked: Option<String>,
     replay: String,
     case: Option<String>,
     servers: (u64, u64),
@@ -68,7 +66,6 @@ impl Page {
             title: format!("seed {seed}"),
             facts,
             failure: failure.cloned(),
-            panicked: None,
             replay: format!("run the test again with seed {seed}"),
             case: None,
             servers,
@@ -98,7 +95,6 @@ impl Page {
             title: format!("seed {}", report.seed),
             facts,
             failure: report.failure.clone(),
-            panicked: None,
             replay: replay.to_owned(),
             case: Some(case.to_string()),
             servers: report.servers,
@@ -109,13 +105,6 @@ impl Page {
             until: Time::from_micros(u64::MAX),
             most: MOST,
         }
-    }
-
-    /// Says that the test panicked when the world stood where it stands.
-    #[must_use]
-    pub fn panicked(mut self, message: &str) -> Self {
-        self.panicked = Some(message.to_owned());
-        self
     }
 
     /// Shows only what happened from the first to the second moment.
@@ -137,8 +126,7 @@ impl Page {
         let within: Vec<_> =
             self.events.iter().filter(|event| (self.from..=self.until).contains(&event.at)).collect();
         let many = within.len() > self.most;
-        let failed = self.failure.is_some() || self.panicked.is_some();
-        let shown = match (many, failed) {
+        let shown = match (many, self.failure.is_some()) {
             (true, true) => within.get(within.len() - self.most..).unwrap_or_default(),
             (true, false) => within.get(..self.most).unwrap_or_default(),
             (false, _) => &within[..],
@@ -184,12 +172,9 @@ impl Page {
             json.member("note", |json| json.string(&note));
             json.member("from", |json| json.number(micros(from)));
             json.member("until", |json| json.number(micros(until)));
-            json.member("failure", |json| match (&self.failure, &self.panicked) {
-                (Some(failure), _) => self.write_failure(json, failure, lane),
-                (None, Some(message)) => {
-                    Self::write_failed(json, "Panicked", message, message, (self.ended, -1))
-                }
-                (None, None) => json.null(),
+            json.member("failure", |json| match &self.failure {
+                Some(failure) => self.write_failure(json, failure, lane),
+                None => json.null(),
             });
             json.member("lanes", |json| {
                 json.array(&lanes, |json, actor| {
@@ -282,6 +267,7 @@ impl Page {
             Failure::Leaked { what, .. } => ("Leaked", what.clone()),
             Failure::Deadlocked { what, .. } => ("Deadlocked", (*what).to_owned()),
             Failure::TooSlow { what, .. } => ("TooSlow", what.clone()),
+            Failure::Panicked { what, .. } => ("Panicked", what.clone()),
             other => ("Failed", other.to_string()),
         };
         // What is violated begins with whose doing it is.

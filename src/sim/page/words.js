@@ -88,7 +88,7 @@ const INVARIANTS = {
   TooSlow: 'A quorum that is healed must elect a leader and commit within the time it was given.',
   Stalled: 'Time must move on: something runs for ever without waiting.',
   Deadlocked: 'Something must be able to happen.',
-  Panicked: 'The test says that something is not as it must be.',
+  Panicked: 'A test that panics says that something is not as it must be; nothing else may panic.',
   Leaked: 'Nothing may grow without a bound.',
 };
 // Failures that are no invariants.
