@@ -1,4 +1,4 @@
-//! Lets the life of a quorum fail at every one of its operations: `cargo run --release --features sim --example crash_sweep`.
+//! Lets two lives of a quorum fail at every one of their operations: `cargo run --release --features sim --example crash_sweep`.
 //!
 //! Crash before, after and in the middle of, an error at, and a full disk at every operation of every disk; loss, repetition,
 //! crash before and after every frame between servers. `--stride N` runs every N-th point only, `--seed S` another world.
@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use quorate::sim::{Sweep, life_of_a_quorum};
+use quorate::sim::{Failure, Sweep, SweepReport, life_of_a_quorum, life_of_learners};
 
 fn main() -> ExitCode {
     let mut sweep = Sweep::default();
@@ -22,20 +22,29 @@ fn main() -> ExitCode {
             }
         }
     }
+    let mut with_observer = sweep.clone();
+    with_observer.config.observers = 1;
+    let first = told("a quorum", &sweep, || sweep.run(life_of_a_quorum));
+    let second = told("learners", &with_observer, || with_observer.run(life_of_learners));
+    if first && second { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Sweeps a life, tells what became of it, and whether it was well.
+fn told(life: &str, sweep: &Sweep, run: impl FnOnce() -> Result<SweepReport, Failure>) -> bool {
     #[expect(clippy::disallowed_methods, reason = "how long the program runs is measured by the wall")]
     let started = Instant::now();
-    let report = match sweep.run(life_of_a_quorum) {
+    let report = match run() {
         Ok(report) => report,
         Err(failure) => {
-            eprintln!("without a fault: {failure}");
-            return ExitCode::FAILURE;
+            eprintln!("the life of {life}, without a fault: {failure}");
+            return false;
         }
     };
     for (point, failure) in &report.failures {
         println!("{point}: {failure}");
     }
     println!(
-        "seed {}: {} operations of disks and {} frames; {} points swept, {} reached, in {:.1} s; {} failed",
+        "the life of {life}, seed {}: {} operations of disks and {} frames; {} points swept, {} reached, in {:.1} s; {} failed",
         sweep.seed,
         report.disk_operations,
         report.frames,
@@ -44,5 +53,5 @@ fn main() -> ExitCode {
         started.elapsed().as_secs_f64(),
         report.failures.len(),
     );
-    if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    report.failures.is_empty()
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use quorate::sim::model::{ElectionBounds, ElectionFlaw, ModelReport, ZabBounds, ZabFlaw};
-use quorate::sim::{Sweep, life_of_a_quorum};
+use quorate::sim::{Point, Sweep, SweepReport, World, life_of_a_quorum, life_of_learners};
 
 #[track_caller]
 fn holds(report: &ModelReport, at_least: u64) {
@@ -126,7 +126,24 @@ fn a_quorum_of_one_is_found() {
 #[test]
 fn a_quorum_survives_faults_at_points_all_through_its_life() {
     let sweep = Sweep { stride: 211, ..Sweep::default() };
-    let report = sweep.run(life_of_a_quorum).expect("it works without a fault");
+    survives(&sweep.run(life_of_a_quorum).expect("it works without a fault"));
+}
+
+#[test]
+fn learners_survive_faults_at_points_all_through_their_lives() {
+    let mut sweep = Sweep { stride: 211, ..Sweep::default() };
+    sweep.config.observers = 1;
+    let world = World::with(sweep.seed, sweep.config.clone());
+    world.run(life_of_learners(world.clone())).expect("it works without a fault");
+    let reached =
+        |wanted| world.counters().coverage.iter().any(|(point, hits)| *point == wanted && *hits > 0);
+    assert!(reached(Point::SyncSnapshot) && reached(Point::SyncDiff) && reached(Point::JoinSuspect));
+    world.end();
+    survives(&sweep.run(life_of_learners).expect("it works without a fault"));
+}
+
+#[track_caller]
+fn survives(report: &SweepReport) {
     if let Some((point, failure)) = report.failures.first() {
         panic!("{point}: {failure}");
     }

@@ -101,8 +101,7 @@ impl Lines {
         };
         self.note("open", &[server.number(), u64::from(node.is_some())], || format!("to S{server}"));
         let node = node.ok_or(OpenError::Stopped)?;
-        self.check.attaching(&attach);
-        let number = self.check.connection(self.client);
+        let number = self.check.connection(self.client, &attach);
         let inner = node.open(attach)?;
         let (outer, end) = Connection::pair(inner.client(), WINDOW, WINDOW * 8);
         let (requests, deliveries) = inner.split();

@@ -95,7 +95,7 @@ pub use runner::{check, check_with, same_twice};
 pub use server::Server;
 pub use shrink::{Shrink, Shrunk};
 pub use swarm::{Mode, Swarm, SwarmReport};
-pub use sweep::{FrameFault, Sweep, SweepPoint, SweepReport, life_of_a_quorum};
+pub use sweep::{FrameFault, Sweep, SweepPoint, SweepReport, life_of_a_quorum, life_of_learners};
 pub use trace::{Keep, Trace, TraceEvent};
 pub use workload::Workload;
 pub use world::{World, WorldConfig};

@@ -20,6 +20,8 @@ pub(super) struct SessionCheck {
 #[derive(Default)]
 struct State {
     connections: u64,
+    /// The session that each connection asks to take up, until it is told.
+    resuming: BTreeMap<u64, SessionId>,
     /// The session of each connection, and the last event and the last reply that came on it.
     attached: BTreeMap<u64, Attached>,
     sessions: BTreeMap<SessionId, Known>,
@@ -58,24 +60,23 @@ impl SessionCheck {
         Self { checker, state: Arc::new(Mutex::new(State::default())) }
     }
 
-    /// The number of a new connection of a client. It has left the one before it.
-    pub(super) fn connection(&self, client: u64) -> u64 {
+    /// The number of a new connection of a client, which asks to be attached. It has left the one before it.
+    pub(super) fn connection(&self, client: u64, attach: &Attach) -> u64 {
         let mut state = self.lock();
         state.connections += 1;
         let number = state.connections;
         if let Some(left) = state.latest.insert(client, number) {
             state.attached.remove(&left);
+            state.resuming.remove(&left);
+        }
+        if let Some((session, _)) = attach.resume {
+            state.resuming.insert(number, session);
+            if let Some(known) = state.sessions.get_mut(&session) {
+                // What was on its way when the connection broke was never seen by it.
+                known.shown = known.shown.min(attach.last_seen);
+            }
         }
         number
-    }
-
-    /// A client asks to be attached.
-    pub(super) fn attaching(&self, attach: &Attach) {
-        let Some((session, _)) = attach.resume else { return };
-        if let Some(known) = self.lock().sessions.get_mut(&session) {
-            // What was on its way when the connection broke was never seen by it.
-            known.shown = known.shown.min(attach.last_seen);
-        }
     }
 
     /// A client sends a request.
@@ -120,6 +121,7 @@ impl State {
         match delivery {
             Delivery::Connected(connected) => {
                 let session = connected.session;
+                self.resuming.remove(&connection);
                 let known = self.sessions.entry(session).or_insert(Known { client, ..Known::default() });
                 if known.client != client {
                     return Err(("SessionUnique", format!("session {session} is that of C{}", known.client)));
@@ -167,10 +169,10 @@ impl State {
             }
             Delivery::Closed(reason) => {
                 use crate::peer::CloseReason::{ClosedByClient, Expired};
-                if let Some(attached) = self.attached.remove(&connection)
-                    && let (Some(known), Expired | ClosedByClient) =
-                        (self.sessions.get_mut(&attached.session), reason)
-                {
+                let attached = self.attached.remove(&connection).map(|attached| attached.session);
+                let session = attached.or(self.resuming.remove(&connection));
+                let known = session.and_then(|session| self.sessions.get_mut(&session));
+                if let (Some(known), Expired | ClosedByClient) = (known, reason) {
                     known.ended = true;
                 }
             }

@@ -18,7 +18,7 @@ impl Script {
     fn new() -> Self {
         let checker = Checker::new([(ServerId::new(1), true)]);
         let check = SessionCheck::new(checker.clone());
-        let connection = check.connection(0);
+        let connection = check.connection(0, &attach(None));
         let script = Self { check, checker, connection };
         script.gets(&connected(1));
         script
@@ -26,10 +26,7 @@ impl Script {
 
     /// The client leaves its connection for another, and has seen so much.
     fn moves(&mut self, last_seen: u32) {
-        let resume = Some((session(1), Password::new([0; 16])));
-        let (timeout_millis, identities) = (1_000, Vec::new());
-        self.check.attaching(&Attach { resume, timeout_millis, last_seen: at(last_seen), identities });
-        self.connection = self.check.connection(0);
+        self.connection = self.check.connection(0, &attach(Some(at(last_seen))));
     }
 
     fn asks(&self, tag: u64, request: &Request) {
@@ -58,6 +55,13 @@ impl Script {
             other => panic!("{expected} was not found violated, but {other:?}"),
         }
     }
+}
+
+/// To a session of one's own, or to the one that has seen so much.
+fn attach(last_seen: Option<Zxid>) -> Attach {
+    let resume = last_seen.map(|_| (session(1), Password::new([0; 16])));
+    let (last_seen, identities) = (last_seen.unwrap_or_default(), Vec::new());
+    Attach { resume, timeout_millis: 1_000, last_seen, identities }
 }
 
 fn at(counter: u32) -> Zxid {
@@ -171,12 +175,22 @@ fn a_session_that_comes_back_after_its_end_is_found() {
 }
 
 #[test]
+fn a_session_that_comes_back_after_it_was_refused_as_ended_is_found() {
+    let mut script = Script::new();
+    script.moves(1);
+    script.gets(&Delivery::Closed(CloseReason::Expired));
+    script.moves(1);
+    script.gets(&connected(1));
+    script.expect_violation("SessionEnds");
+}
+
+#[test]
 fn a_session_that_two_clients_get_is_found() {
     let script = Script::new();
-    let other = script.check.connection(1);
+    let other = script.check.connection(1, &attach(None));
     script.check.delivered(Time::ZERO, 1, other, &connected(2));
     script.expect_sound();
-    let other = script.check.connection(1);
+    let other = script.check.connection(1, &attach(None));
     script.check.delivered(Time::ZERO, 1, other, &connected(1));
     script.expect_violation("SessionUnique");
 }

@@ -211,6 +211,39 @@ pub async fn life_of_a_quorum(world: World) {
     let _ = client.close().await;
 }
 
+/// The life of those that are behind: the last server, an observer if there is one, is away while more is written than logs keep;
+/// a follower comes back with an empty disk, and then another without what it had not synced; the client reads.
+///
+/// Errors are expected of it, and that it goes on.
+pub async fn life_of_learners(world: World) {
+    let client = world.client();
+    let _ = client.create("/life", "begins").await;
+    let away = world.servers().into_iter().next_back();
+    if let Some(away) = &away {
+        away.crash();
+    }
+    for number in 0..9 {
+        let _ = client.create(format!("/life/day-{number}").as_str(), "").await;
+    }
+    let leader = world.leader().await.id();
+    let mut followers = world.servers().into_iter().filter(|server| server.id() != leader);
+    if let Some(emptied) = followers.next() {
+        emptied.wipe_disk();
+        emptied.restart();
+    }
+    if let Some(away) = &away {
+        away.restart();
+    }
+    let _ = client.set("/life", "goes on").await;
+    if let Some(forgetful) = followers.next() {
+        forgetful.power_loss();
+        forgetful.restart();
+    }
+    let _ = client.delete("/life/day-1").await;
+    let _ = client.get("/life").await;
+    let _ = client.close().await;
+}
+
 /// Runs a test in a world whose servers are started again whenever they end, until all is well.
 fn run<F: Future<Output = ()>>(world: &World, test: impl Fn(World) -> F) -> Result<(), Failure> {
     let janitor = world.clone();
