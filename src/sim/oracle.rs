@@ -54,6 +54,8 @@ struct Attached {
     caller: Caller,
     /// In the order in which they came.
     asked: VecDeque<(u64, Request)>,
+    /// How much those of them must show that ask for the latest state.
+    least: BTreeMap<u64, Zxid>,
 }
 
 impl Oracle {
@@ -87,16 +89,20 @@ impl Oracle {
 
     pub(super) fn input(&self, server: ServerId, input: &Input) {
         let mut state = self.lock();
-        let State { servers, owners, .. } = &mut *state;
+        let State { servers, owners, chronicle, .. } = &mut *state;
         let replica = servers.entry(server).or_default();
         match input {
             Input::Connect(connect) => {
                 owners.asked(server, connect.client);
                 let caller = Caller { session: SessionId::NONE, identities: connect.identities.clone() };
-                replica.clients.insert(connect.client, Attached { caller, asked: VecDeque::new() });
+                let client = Attached { caller, asked: VecDeque::new(), least: BTreeMap::new() };
+                replica.clients.insert(connect.client, client);
             }
             Input::Request(request) => {
                 if let Some(client) = replica.clients.get_mut(&request.client) {
+                    if asks_for_latest(&request.request) {
+                        client.least.insert(request.tag, chronicle.last_up_to(Zxid::MAX));
+                    }
                     if let Request::AddIdentity(identity) = &request.request {
                         client.caller.identities.push(identity.clone());
                     }
@@ -244,6 +250,12 @@ impl Replica {
         if let Some(due) = earlier.filter(|_| !local(&request)) {
             return Err(("ClientOrder", format!("#{} is answered before #{due}", reply.tag)));
         }
+        let is_outside = reply.result.as_ref().is_err_and(|refusal| OUTSIDE.contains(&refusal.code));
+        let least = client.least.remove(&reply.tag).filter(|least| reply.zxid < *least && !is_outside);
+        if let Some(least) = least {
+            let what = format!("{request:?} shows {}; when it was asked, {least} was committed", reply.zxid);
+            return Err(("LatestShown", what));
+        }
         // What came behind the request may have counted already when it was executed, or not yet.
         let behind = client.asked.iter().skip(place);
         let added = behind.filter(|(_, request)| matches!(request, Request::AddIdentity(_))).count();
@@ -266,7 +278,7 @@ impl Replica {
                 }
                 self.advance(server, reply.zxid, chronicle, cluster)?;
                 // A request can also be refused for reasons that are not the tree's.
-                if reply.result.as_ref().is_err_and(|refusal| OUTSIDE.contains(&refusal.code)) {
+                if is_outside {
                     return self.watches.none_before(reply.client, reply.zxid.min(self.at));
                 }
                 let Some(found) = chronicle.read(&caller, reply.zxid, read) else { return Ok(()) };
@@ -333,6 +345,11 @@ impl Replica {
             })
         })
     }
+}
+
+/// Whether a request waits until its server has applied all that was committed when it was asked.
+const fn asks_for_latest(request: &Request) -> bool {
+    matches!(request, Request::Sync | Request::Read { level: ReadLevel::Linearizable, .. })
 }
 
 /// Refusals that do not come from the tree.

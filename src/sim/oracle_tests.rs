@@ -250,6 +250,23 @@ fn a_read_that_goes_back_is_found() {
 }
 
 #[test]
+fn a_sync_or_a_linearizable_read_that_does_not_show_what_was_committed_before_is_found() {
+    let read = Read::Get { path: "/a".into() };
+    let read = Request::Read { read, level: ReadLevel::Linearizable, watch: false };
+    for (request, answer) in [(Request::Sync, Ok(Answer::Done)), (read, found(stat(2)))] {
+        let script = Script::new();
+        script.commits(3, create("/b"));
+        script.asks(1, request.clone());
+        script.replies(1, 2, answer.clone());
+        script.expect_sound();
+        script.turns(3, 6);
+        script.asks(2, request);
+        script.replies(2, 2, answer);
+        script.expect_violation("LatestShown");
+    }
+}
+
+#[test]
 fn an_acknowledged_write_that_is_not_committed_is_found() {
     let script = Script::new();
     script.writes(1, "/b");

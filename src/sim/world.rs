@@ -403,6 +403,7 @@ impl World {
             if woken.0.swap(false, Ordering::Relaxed)
                 && let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker))
             {
+                self.inner.checker.finish(executor.now());
                 return self.inner.checker.failure().map_or(Ok(value), Err);
             }
             if let Some(failure) = self.inner.checker.failure() {

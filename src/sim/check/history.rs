@@ -12,6 +12,8 @@ pub(crate) struct History {
     /// The position before the first entry.
     pub(crate) start: Zxid,
     pub(crate) entries: BTreeMap<Zxid, Bytes>,
+    /// What the log need not hold any more up to here. It is kept among the entries all the same, to be compared.
+    pub(crate) purged: Zxid,
     /// Saved, and not removed since.
     pub(crate) snapshots: BTreeSet<Zxid>,
 }
@@ -29,6 +31,7 @@ impl History {
             accepted: recovered.accepted_epoch,
             current: recovered.current_epoch,
             start,
+            purged: recovered.log_start.min(base),
             entries,
             snapshots: snapshots.chain(recovered.snapshot).collect(),
         }
@@ -49,6 +52,13 @@ impl History {
     /// Whether it includes the transaction at this position, as an entry or as part of what lies before.
     pub(crate) fn covers(&self, zxid: Zxid) -> bool {
         zxid <= self.start || self.entries.contains_key(&zxid)
+    }
+
+    /// Up to where only a snapshot holds it; none if there is no such snapshot.
+    pub(crate) fn held_by_snapshot(&self) -> Option<Zxid> {
+        let gone = self.start.max(self.purged);
+        let is_held = gone == Zxid::ZERO || self.snapshots.range(gone..).next().is_some();
+        is_held.then_some(gone)
     }
 
     pub(crate) fn apply(&mut self, batch: &WriteBatch) {
@@ -72,9 +82,9 @@ impl History {
                 self.entries.clear();
                 self.snapshots.retain(|zxid| zxid == snapshot);
                 self.start = *snapshot;
+                self.purged = Zxid::ZERO;
             }
-            // What was purged was part of the history all the same; it is kept here to be compared.
-            LogOp::PurgeUpTo(_) => {}
+            LogOp::PurgeUpTo(zxid) => self.purged = self.purged.max(*zxid),
         }
     }
 

@@ -90,6 +90,22 @@ impl Checker {
         self.lock().waiting.push(waker.clone());
     }
 
+    /// A run has ended: what is judged only now and then is judged once more, and all of it.
+    pub(crate) fn finish(&self, at: Time) {
+        let mut state = self.lock();
+        let State { cluster, invariants, failure, .. } = &mut *state;
+        if failure.is_some() {
+            return;
+        }
+        for invariant in invariants {
+            if let Err(what) = invariant.at_end(cluster) {
+                *failure = Some(Failure::Violated { at, invariant: invariant.name(), what });
+                self.failed.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+
     /// Says that something is wrong which no invariant over servers sees.
     pub(crate) fn fail(&self, failure: Failure) {
         self.lock().failure.get_or_insert(failure);

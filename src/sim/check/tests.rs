@@ -3,9 +3,12 @@ use bytes::Bytes;
 use crate::election::{Notification, ServerState, Vote};
 use crate::peer::{Message, Role, Status};
 use crate::types::{Epoch, LogEntry, LogOp, Recovered, Standing, WriteBatch, Zxid};
-use crate::zab::{self, AckEpoch, Body, LinkId, Promise};
+use crate::zab::{self, AckEpoch, Body, LinkId, Promise, SyncMode};
 
 use super::*;
+
+mod links;
+mod writers;
 
 const A: ServerId = ServerId::new(1);
 const B: ServerId = ServerId::new(2);
@@ -52,7 +55,11 @@ impl Script {
     }
 
     fn says(&self, server: ServerId, to: ServerId, body: Body) {
-        let link = LinkId { life: 1, number: 1 };
+        self.says_on(1, server, to, body);
+    }
+
+    fn says_on(&self, number: u64, server: ServerId, to: ServerId, body: Body) {
+        let link = LinkId { life: 1, number };
         let message = Message::Zab(zab::Message { link, sequence: 1, body });
         self.sees(server, &Seen::Says { to, message: &message });
     }
@@ -100,6 +107,10 @@ fn status(server: ServerId, role: Role, epoch: u32, committed: Zxid, digest: u64
     }
 }
 
+fn propose(entries: Vec<LogEntry>) -> Body {
+    Body::Propose { entries, committed: Zxid::ZERO }
+}
+
 fn promise(epoch: u32, current: u32) -> Body {
     Body::AckEpoch(AckEpoch {
         epoch: Epoch::new(epoch),
@@ -128,6 +139,8 @@ fn committed() -> Script {
         script.persists(server, &epochs(1));
         script.persists(server, &[LogOp::Append(vec![entry(1, 1)])]);
     }
+    script.says(A, B, Body::Sync(SyncMode::Diff(Zxid::ZERO)));
+    script.says(A, B, propose(vec![entry(1, 1)]));
     script.reports(A, Role::Leading, 1, zxid(1, 1), 7);
     script.reports(B, Role::Following, 1, zxid(1, 1), 7);
     script.expect_sound();
@@ -321,6 +334,32 @@ fn a_gap_in_a_history_is_found() {
     let script = committed();
     script.writes(A, &[LogOp::Append(vec![entry(1, 3)])]);
     script.expect_violation("PrimaryOrder");
+}
+
+#[test]
+fn an_entry_of_an_older_epoch_behind_one_of_a_newer_is_found() {
+    let script = committed();
+    script.persists(C, &epochs(2));
+    script.persists(C, &[LogOp::Append(vec![entry(1, 1), entry(2, 1)])]);
+    script.expect_sound();
+    script.writes(C, &[LogOp::Append(vec![entry(1, 2)])]);
+    script.expect_violation("PrimaryOrder");
+}
+
+#[test]
+fn two_servers_that_take_different_transactions_for_committed_are_found() {
+    let script = committed();
+    script.persists(A, &[LogOp::Append(vec![entry(1, 2)])]);
+    script.persists(C, &[LogOp::Append(vec![entry(1, 1)])]);
+    for server in [C, B] {
+        script.persists(server, &epochs(2));
+    }
+    script.persists(C, &[LogOp::Append(vec![entry(2, 1)])]);
+    script.persists(B, &[LogOp::Append(vec![entry(2, 1)])]);
+    script.reports(C, Role::Leading, 2, zxid(2, 1), 8);
+    script.expect_sound();
+    script.reports(A, Role::Following, 1, zxid(1, 2), 9);
+    script.expect_violation("Agreement");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The invariants, one file each. Names follow the published TLA+ specifications of ZAB and of ZooKeeper
 //! where there is one, so that results compare.
 
+mod ack_consistent;
 mod ack_durable;
 mod agreement;
 mod applied_monotonic;
@@ -12,8 +13,10 @@ mod history_order;
 mod integrity;
 mod leader_completeness;
 mod leadership;
+mod no_ghost_writer;
 mod primary_integrity;
 mod promise_once;
+mod proposal_consistent;
 mod recovery_honest;
 mod replica_equality;
 mod vote_honesty;
@@ -40,6 +43,11 @@ pub(crate) trait Invariant: Send {
     fn after(&mut self, _server: ServerId, _seen: &Seen<'_>, _cluster: &mut Cluster) -> Result<(), String> {
         Ok(())
     }
+
+    /// Judges all there is, at the end of a run.
+    fn at_end(&mut self, _cluster: &Cluster) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// All of them.
@@ -53,7 +61,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(committed_durability::CommittedDurability::default()),
         Box::new(leadership::Leadership::default()),
         Box::new(leader_completeness::LeaderCompleteness),
-        Box::new(applied_monotonic::AppliedMonotonic),
+        Box::new(applied_monotonic::AppliedMonotonic::default()),
         Box::new(replica_equality::ReplicaEquality::default()),
         Box::new(vote_honesty::VoteHonesty),
         Box::new(ack_durable::AckDurable),
@@ -61,5 +69,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(history_before_epoch::HistoryBeforeEpoch::default()),
         Box::new(primary_integrity::PrimaryIntegrity::default()),
         Box::new(commit_legal::CommitLegal::default()),
+        Box::new(proposal_consistent::ProposalConsistent::default()),
+        Box::new(ack_consistent::AckConsistent::default()),
+        Box::new(no_ghost_writer::NoGhostWriter::default()),
     ]
 }
