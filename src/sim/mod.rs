@@ -9,7 +9,8 @@
 //! All the while, and after every step of every server, the invariants of ZAB are checked from outside: against what the
 //! storages were asked to hold, what they confirmed and recovered, and how the servers say they are doing. What
 //! any server knows to be committed makes one *ghost* sequence that every other must agree with, and an oracle replays it
-//! in a tree of its own to know what each reply and each watch event must be, whole.
+//! in a tree of its own to know what each reply and each watch event must be, whole. `docs/invariants.md` lists every
+//! invariant, with the file that checks it and the test that shows it.
 //!
 //! [`Swarm`] draws whole worlds from a seed: ensemble, tiny limits, clients, and a [`Plan`] of faults. It demands safety
 //! while faults happen, then heals a majority, leaves the rest as broken as it is, and demands progress.
