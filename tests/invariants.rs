@@ -1,39 +1,14 @@
 //! The table of invariants is kept true: each is checked somewhere, by files and with tests that are there.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+mod tables;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use tables::{root, tests};
 
 /// How many invariants are numbered.
 const INVARIANTS: usize = 42;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// All functions that the line `#[test]`, or another attribute that ends so, stands above.
-fn tests() -> BTreeSet<String> {
-    let mut folders = vec![root().join("src"), root().join("tests")];
-    let mut names = BTreeSet::new();
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-        let (inner, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
-        folders.extend(inner);
-        for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs")) {
-            let text = fs::read_to_string(file).unwrap();
-            let mut lines = text.lines().map(str::trim);
-            while let Some(line) = lines.next() {
-                if line.starts_with("#[") && line.ends_with("test]") {
-                    let function = lines.by_ref().find(|line| line.contains("fn ")).unwrap_or_default();
-                    let name = function.split("fn ").nth(1).and_then(|rest| rest.split('(').next());
-                    names.extend(name.map(str::to_owned));
-                }
-            }
-        }
-    }
-    names
-}
 
 /// A row of the table.
 struct Row {
