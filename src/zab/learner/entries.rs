@@ -103,7 +103,7 @@ impl Learner {
             core.persist(LogOp::CurrentEpoch(epoch));
         }
         // The history becomes durable first, then the epoch, then it is acknowledged (ZOOKEEPER-4643, -4646, -3911).
-        self.phase = Phase::Entering { step: core.last_step() };
+        self.phase = Phase::Entering { step: core.last_step(), tip };
         self.handle_persisted(core);
         Ok(())
     }

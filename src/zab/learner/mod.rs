@@ -65,8 +65,8 @@ enum Phase {
     Receiving { zxid: Zxid, next: u64 },
     /// Its history is a prefix of the leader's and grows.
     Level,
-    /// It makes the epoch durable.
-    Entering { step: Ticket },
+    /// It makes the epoch durable, which begins behind `tip`.
+    Entering { step: Ticket, tip: Zxid },
     /// It acknowledged the epoch.
     Entered,
 }
@@ -175,13 +175,14 @@ impl Learner {
                 core.send(self.leader, message);
                 self.phase = Phase::Promised;
             }
-            Phase::Entering { step } if core.is_durable(step) => {
+            Phase::Entering { step, tip } if core.is_durable(step) => {
                 core.suspect = false;
                 let message = link.number(Body::AckNewLeader { epoch: self.epoch });
                 core.send(self.leader, message);
                 self.phase = Phase::Entered;
-                // The epoch became durable behind all entries before it: that acknowledges them too.
-                self.acked = self.acked.max(core.history.durable());
+                // That acknowledges the entries before it too. Those behind it, if they became durable together with
+                // it, have acknowledgements of their own.
+                self.acked = self.acked.max(tip);
             }
             _ => {}
         }

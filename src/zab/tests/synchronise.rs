@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::types::Zxid;
+use crate::types::{LogOp, Zxid};
 use crate::zab::{Body, Note, Promise, SyncMode};
 
 use super::disk::Disk;
@@ -364,7 +364,7 @@ fn a_second_way_of_synchronisation_follows_when_the_log_is_cut_meanwhile() {
     net.follow(3, 1);
     net.until("it catches up", |net| net.zab(3).tip() > zx(1, 10));
     // The log is gone without the leader's doing, as an operator might do it.
-    net.server(1).disk.apply(crate::types::LogOp::PurgeUpTo(zx(1, 100)));
+    net.server(1).disk.apply(LogOp::PurgeUpTo(zx(1, 100)));
     net.until("it is level", |net| net.zab(3).is_synced());
     let syncs = net.bodies(1, 3).into_iter().filter_map(|body| match body {
         Body::Sync(mode) => Some(*mode),
@@ -372,4 +372,32 @@ fn a_second_way_of_synchronisation_follows_when_the_log_is_cut_meanwhile() {
     });
     assert_eq!(syncs.collect::<Vec<_>>(), [SyncMode::Diff(Zxid::ZERO), SyncMode::Snapshot(zx(1, 100))]);
     net.commit(1, 1, &[1, 2, 3]);
+}
+
+#[test]
+fn what_becomes_durable_together_with_the_epoch_is_acknowledged_too() {
+    let mut net = Net::new(3, 0, 11);
+    net.keep_trace = true;
+    net.form(1, &[3]);
+    net.commit(1, 2, &[1, 3]);
+    // A slow disk: what is proposed behind NEWLEADER waits beside the epoch, and one sync makes both durable.
+    net.disk_delay = Duration::from_millis(80);
+    net.follow(2, 1);
+    let waits =
+        |net: &mut Net, wanted: fn(&LogOp) -> bool| net.server(2).writes.iter().any(|(.., op)| wanted(op));
+    net.until("the epoch waits", |net| waits(net, |op| matches!(op, LogOp::CurrentEpoch(_))));
+    let last = *net.propose(1, 1).last().unwrap();
+    net.until("a proposal waits", |net| net.zab(2).tip() == last);
+    assert!(waits(&mut net, |op| matches!(op, LogOp::CurrentEpoch(_))));
+
+    let now = net.now;
+    let server = net.server(2);
+    let (mut ticket, writes) = (None, std::mem::take(&mut server.writes));
+    for (_, step, op) in writes {
+        server.disk.apply(op);
+        ticket = Some(step);
+    }
+    net.zab(2).handle_persisted(now, ticket.unwrap());
+    net.drain(2);
+    assert!(net.bodies(2, 1).iter().any(|body| matches!(body, Body::Ack { zxid } if *zxid == last)));
 }
