@@ -7,7 +7,7 @@
 #
 # A mutant is a patch in mutants/. What stands before its diff says which rule it breaks and which invariant that touches; a line
 # `mode: liveness` there has it looked for in that mode of the soak, and `patience: 4` four times as long as the others. Nothing of
-# the simulation is made for a mutant: the same program, the same seeds, from 1 on. First the sources as they are must pass.
+# the simulation is made for a mutant: the same program, the same seeds, from 1 on. The sources as they are must pass, first and last.
 #
 # Those that are not found, and why, are in mutants/unfound/ and docs/mutants.md; they run as unfound/NAME, and not among all.
 #
@@ -42,6 +42,9 @@ done
 export CARGO_TARGET_DIR=$work/target CARGO_INCREMENTAL=1 CARGO_PROFILE_DEV_OPT_LEVEL=${CARGO_PROFILE_DEV_OPT_LEVEL:-1}
 soak=$CARGO_TARGET_DIR/debug/examples/soak
 mkdir -p "$tree"
+# A compiler that was killed while it worked on a mutant may leave objects of it that are taken for those of the sources later.
+[[ ! -e $work/unfinished ]] || rm -rf "$CARGO_TARGET_DIR/debug/incremental"
+touch "$work/unfinished"
 fifo=$work/fifo.$$
 mkfifo "$fifo"
 trap 'rm -f "$fifo"' EXIT
@@ -106,10 +109,10 @@ hunt() {
 
 row() { printf '| %-32s | %5s | %7s | %s |\n' "$1" "$2" "$3" "$(tr '|' '/' <<<"$4" | cut -c 1-150)"; }
 
-restore
-if ((baseline > 0)); then
+# The sources as they are must pass, or nothing that is found says anything.
+unbroken() {
+    local mode modes=safety
     build || { cat "$work/build.log" >&2; exit 1; }
-    modes=safety
     for name in "${all[@]}"; do [[ $(said_of "$name" mode safety) == liveness ]] && modes='safety liveness'; done
     for mode in $modes; do
         hunt "$mode" "$baseline" 10
@@ -119,7 +122,10 @@ if ((baseline > 0)); then
         fi
         row "(none, $mode)" "$tried" "$took" "passes, as it must"
     done
-fi
+}
+
+restore
+((baseline == 0)) || unbroken
 
 missed=0
 for name in "${all[@]}"; do
@@ -146,5 +152,8 @@ for name in "${all[@]}"; do
     (cd "$tree" && rm -f "${touched[@]/%/.rej}" "${touched[@]/%/.orig}")
     restore "${touched[@]}"
 done
+# Once more, in case that something of a mutant was left.
+((baseline == 0)) || unbroken
+rm "$work/unfinished"
 echo "${#all[@]} mutants, $missed not found"
 ((missed == 0))

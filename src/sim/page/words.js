@@ -46,6 +46,7 @@ const INVARIANTS = {
   CommittedDurability: 'What is called committed must be on the disks of a quorum, and stay there.',
   CommitLegal: 'A leader may call committed only what a majority has on disk.',
   ProposalConsistent: 'A leader sends each learner its own history, from where it brings it level, and leaves nothing out.',
+  AckOwed: 'A learner that serves acknowledges all that its disk has, and soon.',
   AckConsistent: 'A learner acknowledges only what it was sent, and has it as it was sent.',
   NoGhostWriter: 'A server has one log, and one process that writes to it, one write at a time.',
   Leadership: 'No epoch may have two established leaders.',

@@ -3,6 +3,7 @@
 
 mod ack_consistent;
 mod ack_durable;
+mod ack_owed;
 mod agreement;
 mod applied_monotonic;
 mod commit_legal;
@@ -71,6 +72,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(commit_legal::CommitLegal::default()),
         Box::new(proposal_consistent::ProposalConsistent::default()),
         Box::new(ack_consistent::AckConsistent::default()),
+        Box::new(ack_owed::AckOwed::default()),
         Box::new(no_ghost_writer::NoGhostWriter::default()),
     ]
 }

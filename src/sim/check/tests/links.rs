@@ -105,6 +105,29 @@ fn an_acknowledgement_of_other_bytes_than_were_sent_is_found() {
 }
 
 #[test]
+fn a_learner_that_keeps_what_it_has_to_itself_is_found_unless_it_serves_nobody() {
+    for (acks, serves) in [(true, true), (false, true), (false, false)] {
+        let script = committed();
+        script.says(B, A, ack(1, 1));
+        script.persists(A, &[appends(1, 2)]);
+        script.says(A, B, propose(vec![entry(1, 2)]));
+        script.persists(B, &[appends(1, 2)]);
+        if acks {
+            script.says(B, A, ack(1, 2));
+        }
+        for _ in 0..9 {
+            let status = Status { serving: serves, ..status(B, Role::Following, 1, zxid(1, 1), 7) };
+            script.sees(B, &Seen::Status(&status));
+        }
+        if serves && !acks {
+            script.expect_violation("AckOwed");
+        } else {
+            script.expect_sound();
+        }
+    }
+}
+
+#[test]
 fn a_proposal_that_leaves_one_out_is_found() {
     for is_written in [true, false] {
         let script = committed();
