@@ -34,15 +34,16 @@ impl World {
             Fault::ClockJump(server, span) => self.with_clock(server, |clock| clock.jump(span)),
             Fault::ClockRate(server, rate) => self.with_clock(server, |clock| clock.set_rate(rate)),
             Fault::WallJump(server, millis) => self.with_clock(server, |clock| clock.jump_wall(millis)),
-            other => self.apply_to_network(other) || self.apply_to_disk(other),
+            other => self.apply_to_network(other).unwrap_or_else(|| self.apply_to_disk(other)),
         };
         if done {
             self.count_fault(fault.name());
         }
     }
 
-    /// Says whether it is a fault of the network, and between two servers.
-    fn apply_to_network(&self, fault: Fault) -> bool {
+    /// Says whether something was done, which is not between a server and itself; `None`: it is no fault
+    /// of the network.
+    fn apply_to_network(&self, fault: Fault) -> Option<bool> {
         let network = self.network();
         match fault {
             Fault::Partition(a, b) => network.partition(a, b),
@@ -56,7 +57,7 @@ impl World {
             Fault::DuplicateRate(rate) => self.change_links(|faults| faults.duplicate = rate),
             Fault::Reorder(rate) => self.change_links(|faults| faults.reorder = rate),
             Fault::Latency(latency) => self.change_links(|faults| faults.latency = latency),
-            _ => return false,
+            _ => return None,
         }
         let (Fault::Partition(a, b)
         | Fault::PartitionOneway(a, b)
@@ -66,9 +67,9 @@ impl World {
         | Fault::Reset(a, b)
         | Fault::Link(a, b, _)) = fault
         else {
-            return true;
+            return Some(true);
         };
-        a != b
+        Some(a != b)
     }
 
     /// Lets the faults of a plan happen when their time comes.

@@ -26,11 +26,16 @@ impl World {
             Err(error) => {
                 let excused = machine.is_excused();
                 machine.ended = Some(error.to_string());
-                if machine.is_stopped() {
+                let stopped = machine.is_stopped();
+                if stopped {
                     machine.power_loss(&mut rng);
+                } else {
+                    machine.disk.kill();
                 }
-                machine.disk.kill();
                 drop(state);
+                if stopped {
+                    self.count_fault("power_loss");
+                }
                 self.note(Actor::Server(server), "unopened", &[], || error.to_string());
                 if !excused {
                     self.unexcused(server, &error.to_string());

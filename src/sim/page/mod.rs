@@ -279,17 +279,13 @@ impl Page {
                 _ => None,
             }
         });
-        let place = (failure.at().unwrap_or(self.ended), at_fault.map_or(-1, lane));
-        Self::write_failed(json, name, &what, &failure.to_string(), place);
-    }
-
-    fn write_failed(json: &mut Json, name: &str, what: &str, text: &str, (at, lane): (Time, i64)) {
+        let at = failure.at().unwrap_or(self.ended);
         json.object(|json| {
             json.member("name", |json| json.string(name));
-            json.member("what", |json| json.string(what));
-            json.member("text", |json| json.string(text));
+            json.member("what", |json| json.string(&what));
+            json.member("text", |json| json.string(&failure.to_string()));
             json.member("at", |json| json.number(micros(at)));
-            json.member("lane", |json| json.number(lane));
+            json.member("lane", |json| json.number(at_fault.map_or(-1, lane)));
         });
     }
 
