@@ -1,6 +1,6 @@
 //! Sees every behaviour of the production election and of the production ZAB within stated bounds:
 //! `cargo run --release --features sim --example model_check`. Words given behind it choose the cases whose names hold one of
-//! them. Exits 0 only if nothing is violated, all searches are complete, and every flaw that is planted is found.
+//! them; one search that takes 12 GB is among them only if its whole name is given. Exits 0 only if nothing is violated, all searches are complete, and every flaw that is planted is found.
 //!
 //! What the properties are, and what was measured: docs/model-checking.md.
 
@@ -18,6 +18,17 @@ struct Case {
     name: &'static str,
     bounds: Bounds,
     flawed: bool,
+    /// Takes so much memory that it is run only where its whole name is given.
+    vast: bool,
+}
+
+impl Case {
+    fn is_chosen(&self, words: &[String]) -> bool {
+        if self.vast {
+            return words.iter().any(|word| word == self.name);
+        }
+        words.is_empty() || words.iter().any(|word| self.name.contains(word.as_str()))
+    }
 }
 
 fn elections() -> Vec<Case> {
@@ -29,6 +40,7 @@ fn elections() -> Vec<Case> {
         name,
         flawed: bounds.flaw.is_some() || bounds.demand_one_leader_per_round,
         bounds: Bounds::Election(bounds),
+        vast: false,
     };
     vec![
         case("election of 3: 2 deadlines", ElectionBounds { deadlines: 2, ..three() }),
@@ -62,8 +74,12 @@ fn elections() -> Vec<Case> {
 fn broadcasts() -> Vec<Case> {
     let two = || ZabBounds { leads: 2, follows: 4, proposals: 2, ..ZabBounds::new(3) };
     let both = || ZabBounds { crashes: 1, partitions: 1, ..two() };
-    let case =
-        |name, bounds: ZabBounds| Case { name, flawed: bounds.flaw.is_some(), bounds: Bounds::Zab(bounds) };
+    let case = |name, bounds: ZabBounds| Case {
+        name,
+        flawed: bounds.flaw.is_some(),
+        bounds: Bounds::Zab(bounds),
+        vast: false,
+    };
     let flawed = |flaw| ZabBounds { crashes: 1, flaw: Some(flaw), ..two() };
     vec![
         case("ZAB of 3: 2 transactions", two()),
@@ -77,6 +93,13 @@ fn broadcasts() -> Vec<Case> {
             "ZAB of 3: 2 transactions, 1 crash, 1 partition, 2 reigns, joined twice",
             ZabBounds { leads: 2, follows: 2, ..both() },
         ),
+        Case {
+            vast: true,
+            ..case(
+                "ZAB of 3: 2 transactions, 1 crash, 1 partition, 2 reigns, joined 3 times",
+                ZabBounds { leads: 2, follows: 3, ..both() },
+            )
+        },
         case(
             "ZAB of 3: 1 transaction, 1 crash, 1 partition, 2 reigns, joined 3 times",
             ZabBounds { leads: 2, follows: 3, proposals: 1, ..both() },
@@ -98,13 +121,16 @@ fn broadcasts() -> Vec<Case> {
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args().skip(1).collect();
+    let cases: Vec<_> =
+        elections().into_iter().chain(broadcasts()).filter(|case| case.is_chosen(&words)).collect();
+    if cases.is_empty() {
+        eprintln!("no case is named by {words:?}; without words all are run");
+        return ExitCode::FAILURE;
+    }
     let mut good = true;
     println!("| case | states | events | depth | ends | states of one server | seconds | outcome |");
     println!("|---|---|---|---|---|---|---|---|");
-    for case in elections().into_iter().chain(broadcasts()) {
-        if !words.is_empty() && !words.iter().any(|word| case.name.contains(word.as_str())) {
-            continue;
-        }
+    for case in cases {
         #[expect(clippy::disallowed_methods, reason = "how long a search takes is measured by the wall")]
         let started = Instant::now();
         let report = match &case.bounds {
@@ -129,6 +155,7 @@ fn main() -> ExitCode {
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
+
 fn judge(case: &Case, report: &ModelReport) -> (bool, String) {
     match (&report.violation, case.flawed) {
         (Some(violation), true) => {
