@@ -100,9 +100,10 @@ impl World {
                         let world = self.weak();
                         let soon = self.now() + Duration::from_millis(100);
                         self.inner().executor().at(soon, move || {
-                            // Unless its disk was repaired meanwhile.
+                            // Unless that has come, or its disk was repaired meanwhile.
                             if let Some(world) = world.upgrade()
-                                && world.with_machine(server, |machine| machine.is_failing()) == Some(true)
+                                && world.with_machine(server, |machine| machine.is_fault_planned())
+                                    == Some(true)
                             {
                                 world.cut_power(server);
                             }

@@ -114,6 +114,11 @@ impl SimDisk {
         state.tripped || !state.faults.is_empty() || !state.awaited.is_empty() || state.capacity.is_some()
     }
 
+    /// Whether a fault that [`fail_at`](Self::fail_at) planned is still to come.
+    pub(super) fn is_fault_planned(&self) -> bool {
+        !self.state().faults.is_empty()
+    }
+
     /// How often faults have come since the disk was made.
     #[must_use]
     pub fn faults_met(&self) -> FaultsMet {

@@ -1,6 +1,6 @@
 use crate::storage::fs::FileSystem as _;
 
-use super::super::Server;
+use super::super::{Fault, Server};
 use super::*;
 
 /// What is found when this is done to a server whose disk works.
@@ -40,4 +40,30 @@ fn a_server_that_does_not_open_its_disk_though_nothing_was_done_to_it_is_found()
         let _other_process = disk.lock("lock").unwrap();
         server.restart();
     }));
+}
+
+#[test]
+fn a_power_cut_that_waits_for_the_disk_does_not_come_when_that_was_repaired_though_it_failed_before() {
+    let world = World::new(11);
+    let server = world.server(1);
+    let ran = world.run(async {
+        world.leader().await;
+        let disk = world.with_machine(server.id(), |machine| machine.disk.clone()).unwrap();
+        // Until one is drawn that does not come at once.
+        loop {
+            server.restart();
+            disk.limit(Some(0));
+            assert!(disk.create_new("too much").unwrap().write_at(0, b"a").is_err());
+            disk.remove("too much").unwrap();
+            world.apply(Fault::PowerLoss(server.id()));
+            if server.is_running() {
+                break;
+            }
+        }
+        world.apply(Fault::RepairDisk(server.id()));
+        world.sleep(std::time::Duration::from_millis(200)).await;
+        assert!(server.is_running());
+    });
+    assert_eq!(ran, Ok(()));
+    world.end();
 }

@@ -140,9 +140,9 @@ impl Machine {
         self.formed.load(Ordering::Relaxed) && !self.damaged
     }
 
-    /// Whether a fault has come to its disk in this life of its process, or may come.
-    pub(super) fn is_failing(&self) -> bool {
-        self.disk.is_failing()
+    /// Whether a fault is still to come to an operation of its disk, by number.
+    pub(super) fn is_fault_planned(&self) -> bool {
+        self.disk.is_fault_planned()
     }
 
     /// Its disk, and whose it is. The faults that are to come go with the disk.
