@@ -1,6 +1,7 @@
 //! Sees every behaviour of the production election and of the production ZAB within stated bounds:
 //! `cargo run --release --features sim --example model_check`. Words given behind it choose the cases whose names hold one of
-//! them; one search that takes 12 GB is among them only if its whole name is given. Exits 0 only if nothing is violated, all searches are complete, and every flaw that is planted is found.
+//! them; a search that takes more than 9 GB is among them only if its whole name is given. Exits 0 only if nothing is violated,
+//! all searches are complete, and every flaw that is planted is found.
 //!
 //! What the properties are, and what was measured: docs/model-checking.md.
 
