@@ -113,8 +113,8 @@ impl Cluster {
             Seen::Recovered(recovered) => {
                 let nothing_pending = view.pending.take().is_none();
                 if nothing_pending && view.durable.matches(recovered) {
-                    view.durable.keep_snapshots(recovered);
-                    view.asked.keep_snapshots(recovered);
+                    view.durable.keep_what_lasted(recovered);
+                    view.asked.keep_what_lasted(recovered);
                 } else {
                     view.durable = History::recovered(recovered, &view.asked);
                     view.asked = view.durable.clone();

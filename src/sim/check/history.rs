@@ -37,9 +37,11 @@ impl History {
         }
     }
 
-    /// Drops the snapshots that `recovered` does not have, which is this history.
-    pub(crate) fn keep_snapshots(&mut self, recovered: &Recovered) {
+    /// Drops the snapshots that `recovered` does not have, which is this history. A log may still hold what it need not: then
+    /// it may have to serve in place of a snapshot that was damaged.
+    pub(crate) fn keep_what_lasted(&mut self, recovered: &Recovered) {
         let base = recovered.snapshot.unwrap_or(Zxid::ZERO);
+        self.purged = recovered.log_start.min(base);
         self.snapshots.retain(|zxid| *zxid <= base);
         self.snapshots.extend(recovered.snapshot);
     }

@@ -104,3 +104,18 @@ fn a_committed_entry_that_is_purged_before_a_snapshot_holds_it_is_found() {
         }
     }
 }
+
+#[test]
+fn a_committed_entry_that_outlasted_its_purge_is_held_though_the_snapshot_is_damaged() {
+    let script = committed();
+    for server in [A, B] {
+        script.sees(server, &Seen::SnapshotSaved(zxid(1, 1)));
+        script.persists(server, &[LogOp::PurgeUpTo(zxid(1, 1))]);
+    }
+    script.sees(B, &Seen::Damaged);
+    script.sees(B, &Seen::Down);
+    script.recovers(B, 1, &[entry(1, 1)]);
+    script.persists(B, &epochs(1));
+    script.checker.finish(Time::ZERO);
+    script.expect_sound();
+}
