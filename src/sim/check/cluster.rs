@@ -111,12 +111,19 @@ impl Cluster {
         let view = self.servers.entry(server).or_default();
         match seen {
             Seen::Recovered(recovered) => {
-                let nothing_pending = view.pending.take().is_none();
-                if nothing_pending && view.durable.matches(recovered) {
+                let pending = view.pending.take();
+                if pending.is_none() && view.durable.matches(recovered) {
                     view.durable.keep_what_lasted(recovered);
                     view.asked.keep_what_lasted(recovered);
                 } else {
-                    view.durable = History::recovered(recovered, &view.asked);
+                    let reached = view.durable.reached_within(&pending.unwrap_or_default(), recovered);
+                    view.durable = match reached {
+                        Some(mut reached) => {
+                            reached.keep_what_lasted(recovered);
+                            reached
+                        }
+                        None => History::recovered(recovered, &view.asked),
+                    };
                     view.asked = view.durable.clone();
                 }
                 view.compared = Zxid::ZERO;

@@ -108,29 +108,32 @@ impl History {
             && self.between(base, self.tip()).eq(recovered.log.iter().map(shown))
     }
 
+    /// This history after the first number of the steps of `batch`, entries counted one by one, with which it is
+    /// `recovered`; none if there is no such number.
+    pub(crate) fn reached_within(&self, batch: &WriteBatch, recovered: &Recovered) -> Option<Self> {
+        let mut state = self.clone();
+        if state.matches(recovered) {
+            return Some(state);
+        }
+        let one_by_one = batch.ops.iter().flat_map(|op| match op {
+            LogOp::Append(entries) => {
+                entries.iter().map(|entry| LogOp::Append(vec![entry.clone()])).collect()
+            }
+            op => vec![op.clone()],
+        });
+        for op in one_by_one {
+            state.apply_op(&op);
+            if state.matches(recovered) {
+                return Some(state);
+            }
+        }
+        None
+    }
+
     /// Whether `recovered` is this history after any number of the steps of `batch`, entries counted one by one.
     pub(crate) fn matches_within(&self, batch: &WriteBatch, recovered: &Recovered) -> bool {
         // So it is nearly always, and a history is long.
-        if self.matches(recovered) {
-            return true;
-        }
-        let mut state = self.clone();
-        for op in &batch.ops {
-            if let LogOp::Append(entries) = op {
-                for entry in entries {
-                    state.apply_op(&LogOp::Append(vec![entry.clone()]));
-                    if state.matches(recovered) {
-                        return true;
-                    }
-                }
-            } else {
-                state.apply_op(op);
-                if state.matches(recovered) {
-                    return true;
-                }
-            }
-        }
-        false
+        self.matches(recovered) || self.reached_within(batch, recovered).is_some()
     }
 }
 

@@ -119,3 +119,17 @@ fn a_committed_entry_that_outlasted_its_purge_is_held_though_the_snapshot_is_dam
     script.checker.finish(Time::ZERO);
     script.expect_sound();
 }
+
+#[test]
+fn a_server_whose_reset_did_not_come_to_pass_still_has_what_it_had_before_its_snapshot() {
+    let script = committed();
+    script.sees(B, &Seen::SnapshotSaved(zxid(1, 1)));
+    script.sees(B, &Seen::SnapshotSaved(zxid(1, 2)));
+    script.writes(B, &[LogOp::ResetTo(zxid(1, 2))]);
+    script.sees(B, &Seen::Down);
+    recovers_with_snapshot(&script, Some(zxid(1, 1)), Standing::Whole);
+    script.sees(B, &Seen::Damaged);
+    script.sees(B, &Seen::Down);
+    script.recovers(B, 1, &[entry(1, 1)]);
+    script.expect_sound();
+}
