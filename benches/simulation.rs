@@ -22,9 +22,9 @@ fn main() {
     );
     for (name, pause, pipeline, span) in [
         ("sessions only", None, 1, 3_600),
-        ("an operation in 10 s", Some(Duration::from_secs(20)), 1, 1_800),
-        ("an operation in 1 s", Some(Duration::from_secs(2)), 1, 600),
-        ("ten operations in 1 s", Some(Duration::from_millis(200)), 1, 60),
+        ("an operation in 2 s", Some(Duration::from_secs(20)), 1, 1_800),
+        ("5 operations in 1 s", Some(Duration::from_secs(2)), 1, 600),
+        ("40 operations in 1 s", Some(Duration::from_millis(200)), 1, 60),
         ("as many as they can", Some(Duration::from_millis(1)), 20, 4),
     ] {
         let span = Duration::from_secs(if whole { span } else { 2 });
