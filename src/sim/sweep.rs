@@ -19,7 +19,8 @@ const DISK_FAULTS: [disk::Fault; 5] = [
 /// How long a process that ended stays down.
 const DOWN: Duration = Duration::from_millis(50);
 
-/// How long the ensemble may take at the end, in virtual time, to commit a write and become level.
+/// How long the ensemble may take at the end, in virtual time, to commit a write. To become level it has five times that, as long as the
+/// hindmost comes nearer.
 const LIVELY: Duration = Duration::from_secs(60);
 
 /// Runs one test again and again, each time with one fault at another operation of a disk or of the network: before, in the
@@ -29,7 +30,7 @@ const LIVELY: Duration = Duration::from_secs(60);
 /// repaired. At the end all servers must commit one more write and come to one state. All invariants are checked in
 /// every run. The test itself must take errors as they come.
 ///
-/// What a server does when it first opens an empty directory is not swept.
+/// What a server does when it first opens an empty directory is not swept, nor are reads of disks and connections of clients.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     /// The seed of all worlds: they differ in the fault alone.
