@@ -11,7 +11,8 @@ use super::{
     Topology, TraceEvent, Workload, World, WorldConfig, WorldCounters,
 };
 
-/// How long a healed quorum may take, in virtual time, to elect a leader, commit a write and become level.
+/// How long a healed quorum may take, in virtual time, to elect a leader and commit a write. To become level it has five times that, as
+/// long as the hindmost comes nearer.
 const LIVELY: Duration = Duration::from_secs(60);
 
 /// How long clients go on after the faults have ended.
