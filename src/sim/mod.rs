@@ -29,7 +29,7 @@
 //! | `sweep` | one test again and again, each time with a fault at another operation |
 //! | `aftermath`, `liveness` | what stays wrong for good, and what is demanded all the same |
 //! | `linear`, `registers` | whether what clients were told is linearizable, judged without knowing how the quorum works |
-//! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `leases`, `coverage`, `eye` | what must hold, and who looks |
+//! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `ownership`, `leases`, `coverage`, `eye` | what must hold, and who looks |
 //! | `trace`, `wording`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 //! | `case`, `shrink`, `page` | a world written down, a failing one made smaller, and a run shown |
 //! | `model` | not a simulation: every behaviour of the election, and of ZAB, within small bounds |
