@@ -1,4 +1,5 @@
-//! Sees every behaviour of the production election and of the production ZAB within stated bounds:
+//! Sees every behaviour of the production election, of the production ZAB and of whole peers within stated bounds (of five servers:
+//! every delay-bounded schedule):
 //! `cargo run --release --features sim --example model_check`. Words given behind it choose the cases whose names hold one of
 //! them; a search that takes more than 9 GB is among them only if its whole name is given. Exits 0 only if nothing is violated,
 //! all searches are complete, and every flaw that is planted is found.
@@ -8,11 +9,14 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use quorate::sim::model::{ElectionBounds, ElectionFlaw, ModelReport, ZabBounds, ZabFlaw};
+use quorate::sim::model::{
+    ElectionBounds, ElectionFlaw, ModelReport, PeerBounds, PeerFlaw, ZabBounds, ZabFlaw,
+};
 
 enum Bounds {
     Election(ElectionBounds),
     Zab(ZabBounds),
+    Peer(PeerBounds),
 }
 
 struct Case {
@@ -120,10 +124,41 @@ fn broadcasts() -> Vec<Case> {
     ]
 }
 
+fn peers() -> Vec<Case> {
+    let three = || PeerBounds::new(3);
+    let case = |name, bounds: PeerBounds| Case {
+        name,
+        flawed: bounds.flaw.is_some(),
+        bounds: Bounds::Peer(bounds),
+        vast: false,
+    };
+    vec![
+        case("peers of 3: any order", PeerBounds { delays: None, ..three() }),
+        case("peers of 3: 1 delay, 2 deadlines", PeerBounds { delays: Some(1), deadlines: 2, ..three() }),
+        case("peers of 3: 4 delays, 1 crash", PeerBounds { delays: Some(4), crashes: 1, ..three() }),
+        case("peers of 3: 1 deadline, 1 crash", PeerBounds { deadlines: 1, crashes: 1, ..three() }),
+        case("peers of 3: 2 crashes", PeerBounds { crashes: 2, ..three() }),
+        case("peers of 5: 3 delays", PeerBounds { delays: Some(3), ..PeerBounds::new(5) }),
+        case(
+            "peers of 5: 1 delay, 1 crash",
+            PeerBounds { delays: Some(1), crashes: 1, ..PeerBounds::new(5) },
+        ),
+        case(
+            "flawed peers: disks done early",
+            PeerBounds { crashes: 2, flaw: Some(PeerFlaw::EarlyDisk), ..three() },
+        ),
+        case("flawed peers: silent disks", PeerBounds { flaw: Some(PeerFlaw::SilentDisk), ..three() }),
+    ]
+}
+
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args().skip(1).collect();
-    let cases: Vec<_> =
-        elections().into_iter().chain(broadcasts()).filter(|case| case.is_chosen(&words)).collect();
+    let cases: Vec<_> = elections()
+        .into_iter()
+        .chain(broadcasts())
+        .chain(peers())
+        .filter(|case| case.is_chosen(&words))
+        .collect();
     if cases.is_empty() {
         eprintln!("no case is named by {words:?}; without words all are run");
         return ExitCode::FAILURE;
@@ -137,6 +172,7 @@ fn main() -> ExitCode {
         let report = match &case.bounds {
             Bounds::Election(bounds) => bounds.check(),
             Bounds::Zab(bounds) => bounds.check(),
+            Bounds::Peer(bounds) => bounds.check(),
         };
         let (is_good, outcome) = judge(&case, &report);
         good &= is_good;

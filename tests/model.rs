@@ -1,9 +1,11 @@
-//! Every behaviour of the production election and of the production ZAB within bounds that take seconds here;
+//! Every behaviour of the production election, of the production ZAB and of whole peers within bounds that take seconds here;
 //! `examples/model_check.rs` has larger ones, and docs/model-checking.md what they gave.
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use quorate::sim::model::{ElectionBounds, ElectionFlaw, ModelReport, ZabBounds, ZabFlaw};
+use quorate::sim::model::{
+    ElectionBounds, ElectionFlaw, ModelReport, PeerBounds, PeerFlaw, ZabBounds, ZabFlaw,
+};
 use quorate::sim::{Point, Sweep, SweepReport, World, life_of_a_quorum, life_of_learners};
 
 #[track_caller]
@@ -121,6 +123,38 @@ fn a_disk_that_writes_epochs_before_their_history_is_found() {
 fn a_quorum_of_one_is_found() {
     let bounds = ZabBounds { flaw: Some(ZabFlaw::SingleQuorum), ..two_elections() };
     breaks(&bounds.check(), "OneLeaderPerEpoch");
+}
+
+#[test]
+fn whole_peers_hold_whoever_is_late_twice() {
+    holds(&PeerBounds { delays: Some(2), ..PeerBounds::new(3) }.check(), 2_000);
+}
+
+#[test]
+fn whole_peers_hold_when_a_deadline_comes_early_at_any_moment() {
+    holds(&PeerBounds { deadlines: 1, ..PeerBounds::new(3) }.check(), 1_500);
+}
+
+#[test]
+fn whole_peers_hold_when_one_crashes_at_any_moment() {
+    holds(&PeerBounds { crashes: 1, ..PeerBounds::new(3) }.check(), 2_500);
+}
+
+#[test]
+fn five_whole_peers_hold_whoever_is_late() {
+    holds(&PeerBounds { delays: Some(1), ..PeerBounds::new(5) }.check(), 2_000);
+}
+
+#[test]
+fn a_disk_that_says_too_early_to_a_whole_peer_that_it_is_done_is_found() {
+    let bounds = PeerBounds { crashes: 2, flaw: Some(PeerFlaw::EarlyDisk), ..PeerBounds::new(3) };
+    breaks(&bounds.check(), "CommittedIsDurable");
+}
+
+#[test]
+fn peers_that_never_come_to_life_are_found() {
+    let bounds = PeerBounds { flaw: Some(PeerFlaw::SilentDisk), ..PeerBounds::new(3) };
+    breaks(&bounds.check(), "PeersComeToLife");
 }
 
 #[test]
