@@ -32,7 +32,7 @@
 //! | `check`, `chronicle`, `oracle`, `watch_oracle`, `sessions`, `ownership`, `leases`, `coverage`, `eye` | what must hold, and who looks |
 //! | `trace`, `wording`, `failure`, `runner` | one hash for all that happened, and what is told when something fails |
 //! | `case`, `shrink`, `page` | a world written down, a failing one made smaller, and a run shown |
-//! | `model` | not a simulation: every behaviour of the election, and of ZAB, within small bounds |
+//! | `model` | not a simulation: every behaviour of the election, of ZAB, and of whole peers, within small bounds |
 
 mod aftermath;
 mod case;
