@@ -1,7 +1,8 @@
 //! Lets two lives of a quorum fail at each of their points: `cargo run --release --features sim --example crash_sweep`.
 //!
 //! Crash before, after and in the middle of, an error at, and a full disk at every operation of a disk that changes
-//! something; loss, repetition, crash before and after every frame between servers. `--stride N` runs every N-th point only, `--seed S` another world.
+//! something; loss, repetition, crash before and after every frame between servers. `--stride N` runs every N-th point only,
+//! `--seed S` another world.
 
 use std::process::ExitCode;
 use std::time::Instant;

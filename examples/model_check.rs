@@ -1,6 +1,5 @@
 //! Sees every behaviour of the production election, of the production ZAB and of whole peers within stated bounds (of five servers:
-//! every delay-bounded schedule):
-//! `cargo run --release --features sim --example model_check`. Words given behind it choose the cases whose names hold one of
+//! every delay-bounded schedule): `cargo run --release --features sim --example model_check`. Words given behind it choose the cases whose names hold one of
 //! them; a search that takes more than 9 GB is among them only if its whole name is given. Exits 0 only if nothing is violated,
 //! all searches are complete, and every flaw that is planted is found.
 //!

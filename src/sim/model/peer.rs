@@ -14,10 +14,9 @@ const PATIENCE: u32 = 60;
 /// The bounds within which every behaviour of whole peers is seen: elections, ZAB, tree and session together.
 ///
 /// The servers are the production [`Peer`](crate::peer::Peer). All start, elect a leader, and a client opens a session at a
-/// follower and creates a node. Links, disks and the client take their turns: each lane of each link delivers its oldest message, each
-/// disk
-/// finishes its oldest batch, the client does what it does next. Time passes when nothing is under way. From that order the
-/// bounds allow so many deviations, each at any moment. (Delay-bounded scheduling: Emmi, Qadeer, Rakamarić, 2011.)
+/// follower and creates a node. Links, disks and the client take their turns: each lane of each link delivers its oldest message,
+/// each disk finishes its oldest batch, the client does what it does next. Time passes when nothing is under way. From that
+/// order the bounds allow so many deviations, each at any moment. (Delay-bounded scheduling: Emmi, Qadeer, Rakamarić, 2011.)
 ///
 /// A server that crashed may start again whenever nothing is under way, and has to when time has passed `away` times.
 #[derive(Clone, PartialEq, Eq, Debug)]
