@@ -14,6 +14,7 @@ use crate::types::{
 };
 
 use super::intern::{Interner, fingerprint};
+use super::replica::fits;
 use super::search::Broken;
 
 /// Something wrong with the processes of a model, so that it can be seen that the checker sees it.
@@ -387,31 +388,23 @@ impl Process {
         }
         match self.writes.last_mut() {
             Some((last @ None, _)) => *last = Some(id),
-            // A batch of nothing: as good as what makes no difference.
+            // A batch of nothing, which no peer asks for: the disk refuses this.
             _ => self.writes.push((Some(id), LogOp::PurgeUpTo(Zxid::ZERO))),
         }
     }
 
+    /// The disk takes a part of a step, and is strict about it.
     fn write(&mut self, op: LogOp) -> Result<(), Broken> {
-        let unfit = |what: String| Err(Broken::new("StepsFit", what));
-        let tip = self.log.last().map_or(Zxid::ZERO, |entry| entry.zxid);
+        if !fits(&op, self.accepted, self.current, &self.log) {
+            let what = format!("S{}'s disk, at {}/{}: {op:?}", self.server, self.accepted, self.current);
+            return Err(Broken::new("StepsFit", what));
+        }
         match op {
-            LogOp::AcceptedEpoch(epoch) if epoch < self.accepted => {
-                return unfit(format!("S{} promises {epoch} after {}", self.server, self.accepted));
-            }
             LogOp::AcceptedEpoch(epoch) => self.accepted = epoch,
             LogOp::CurrentEpoch(epoch) => self.current = epoch,
-            LogOp::Append(entries) => {
-                if let Some(entry) = entries.first().filter(|entry| entry.zxid <= tip) {
-                    return unfit(format!("S{} appends {} behind {tip}", self.server, entry.zxid));
-                }
-                self.log.extend(entries);
-            }
+            LogOp::Append(entries) => self.log.extend(entries),
             LogOp::TruncateAfter(at) => self.log.retain(|entry| entry.zxid <= at),
-            LogOp::PurgeUpTo(_) => {}
-            LogOp::ResetTo(_) => {
-                return Err(Broken::new("ModelSuffices", format!("S{} resets its log", self.server)));
-            }
+            LogOp::ResetTo(_) | LogOp::PurgeUpTo(_) => {}
         }
         Ok(())
     }

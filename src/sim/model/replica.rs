@@ -310,6 +310,18 @@ impl Replicas {
     }
 }
 
+/// Whether a disk that holds this can be asked to take this part of a step.
+pub(super) fn fits(op: &LogOp, accepted: Epoch, current: Epoch, log: &[LogEntry]) -> bool {
+    let tip = log.last().map_or(Zxid::ZERO, |entry| entry.zxid);
+    match op {
+        LogOp::AcceptedEpoch(epoch) => *epoch > accepted,
+        LogOp::CurrentEpoch(epoch) => *epoch > current && *epoch <= accepted,
+        LogOp::Append(entries) => entries.first().is_some_and(|entry| entry.zxid.follows(tip)),
+        LogOp::TruncateAfter(to) => *to == Zxid::ZERO || log.iter().any(|entry| entry.zxid == *to),
+        LogOp::ResetTo(_) | LogOp::PurgeUpTo(_) => false,
+    }
+}
+
 impl Replica {
     pub(super) fn role(&self) -> Role {
         self.zab.as_ref().map_or(Role::Idle, Zab::role)
@@ -386,14 +398,7 @@ impl Replica {
     /// The disk takes a part of a step, and is strict about it.
     fn write(&mut self, op: LogOp, step: &mut ReplicaStep) -> Result<(), Broken> {
         let tip = self.tip();
-        let fits = match &op {
-            LogOp::AcceptedEpoch(epoch) => *epoch > self.accepted,
-            LogOp::CurrentEpoch(epoch) => *epoch > self.current && *epoch <= self.accepted,
-            LogOp::Append(entries) => entries.first().is_some_and(|entry| entry.zxid.follows(tip)),
-            LogOp::TruncateAfter(to) => *to == Zxid::ZERO || self.log.iter().any(|entry| entry.zxid == *to),
-            LogOp::ResetTo(_) | LogOp::PurgeUpTo(_) => false,
-        };
-        if !fits {
+        if !fits(&op, self.accepted, self.current, &self.log) {
             let what =
                 format!("S{}'s disk, with {tip} at {}/{}: {op:?}", self.server, self.accepted, self.current);
             return Err(Broken::new("StepsFit", what));
