@@ -371,7 +371,7 @@ fn judge_write(session: SessionId, write: &Write, reply: &Reply, chronicle: &Chr
         (Ok(Answer::Written(told)), Some(entry)) => {
             let known = entry.outcome.as_ref();
             let came_to_it = known.is_none_or(|outcome| outcome.as_ref() == Ok(told));
-            if entry.session == session && came_to_it && fits(write, told, reply.zxid, chronicle) {
+            if entry.session == session && came_to_it && fits(write, told, reply.zxid, 0, chronicle) {
                 return Ok(());
             }
             let what = format!(
@@ -394,17 +394,16 @@ fn judge_write(session: SessionId, write: &Write, reply: &Reply, chronicle: &Chr
     }
 }
 
-/// Whether `told` can be the answer to `write`.
-fn fits(write: &Write, told: &Written, zxid: Zxid, chronicle: &Chronicle) -> bool {
+/// Whether `told` can be the answer to `write`, one of so many in a multi.
+fn fits(write: &Write, told: &Written, zxid: Zxid, of: usize, chronicle: &Chronicle) -> bool {
     match (write, told) {
         (Write::Create { path, mode, .. }, Written::Created { path: made, stat }) if mode.sequential => {
             let number = made.as_str().strip_prefix(path.as_str());
-            // Of a write that was sent again it says when it was executed; the parent may be another by now. In a multi,
-            // later ones may have been counted.
-            let made_at = stat.czxid.min(zxid);
-            let before = made.parent_str().and_then(|parent| chronicle.created_below(parent, made_at));
+            // Of a write that was sent again it says when it was executed; the parent may be another by now.
+            let bound =
+                made.parent_str().and_then(|parent| below(parent, stat.czxid.min(zxid), of, chronicle));
             number.is_some_and(|number| {
-                number.len() == 10 && number.parse::<u64>().is_ok_and(|n| before.is_none_or(|all| n < all))
+                number.len() == 10 && number.parse::<u64>().is_ok_and(|n| bound.is_none_or(|all| n < all))
             })
         }
         (Write::Create { path, .. }, Written::Created { path: made, .. }) => path.as_str() == made.as_str(),
@@ -415,10 +414,21 @@ fn fits(write: &Write, told: &Written, zxid: Zxid, chronicle: &Chronicle) -> boo
         | (Write::Check { .. }, Written::Checked) => true,
         (Write::Multi(writes), Written::Multi(told)) => {
             writes.len() == told.len()
-                && writes.iter().zip(told).all(|(write, told)| fits(write, told, zxid, chronicle))
+                && writes
+                    .iter()
+                    .zip(told)
+                    .all(|(write, told)| fits(write, told, zxid, writes.len(), chronicle))
         }
         _ => false,
     }
+}
+
+/// What the number of a sequential node that was created at `zxid` lies below, if that can be said. Later writes of its
+/// multi may have been counted by then; and they may have replaced its parent, so that only the one before them tells.
+fn below(parent: &str, zxid: Zxid, of: usize, chronicle: &Chronicle) -> Option<u64> {
+    let after = chronicle.created_below(parent, zxid)?;
+    let earlier = chronicle.created_below(parent, Zxid::from_u64(zxid.as_u64().saturating_sub(1)));
+    Some(if of == 0 { after } else { after.max(earlier.unwrap_or(0) + of as u64) })
 }
 
 #[cfg(test)]

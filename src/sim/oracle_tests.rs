@@ -200,6 +200,29 @@ fn replies_that_show_what_was_committed_are_sound() {
     script.expect_sound();
 }
 
+/// A multi makes a sequential node below `/a`, and then another `/a`; its client is told this path of the first.
+fn makes_and_replaces(told: &str) -> Script {
+    let script = Script::new();
+    let (acl, mode) = (Acl::open(), CreateMode { sequential: true, ..CreateMode::PERSISTENT });
+    let make = Write::Create { path: "/a/n".into(), data: None, acl: acl.clone(), mode };
+    let delete = Write::DeleteTree { path: "/a".into(), limit: 5 };
+    let again = Write::Create { path: "/a".into(), data: None, acl, mode: CreateMode::PERSISTENT };
+    script.asks(1, Request::Write { write: Write::Multi(vec![make, delete, again]), number: None });
+    let delete = Txn::DeleteTree { path: "/a".parse().unwrap() };
+    script.commits(3, create("/a/n0000000000"));
+    script.commits(4, Txn::Multi(vec![create(told), delete, create("/a")]));
+    let created = |path: &str| Written::Created { path: path.parse().unwrap(), stat: stat(4) };
+    let written = vec![created(told), Written::TreeDeleted { count: 3 }, created("/a")];
+    script.replies(1, 4, Ok(Answer::Written(Written::Multi(written))));
+    script
+}
+
+#[test]
+fn the_number_of_a_node_whose_parent_its_multi_replaces_is_that_of_the_parent_before() {
+    makes_and_replaces("/a/n0000000001").expect_sound();
+    makes_and_replaces("/a/n0000000004").expect_violation("WritesHistory");
+}
+
 #[test]
 fn scn_64_a_write_that_a_session_did_not_make_through_its_owner_is_found() {
     let script = Script::new();
@@ -311,7 +334,7 @@ fn a_name_that_counts_too_far_is_found_and_one_below_an_earlier_node_is_sound() 
         let mode = CreateMode { lifetime: Lifetime::Persistent, sequential: true };
         let write = Write::Create { path: "/a/n".into(), data: None, acl: Acl::open(), mode };
         let told = Written::Created { path: path.parse().unwrap(), stat: stat(made_at) };
-        fits(&write, &told, at(9), &script.oracle.lock().chronicle)
+        fits(&write, &told, at(9), 0, &script.oracle.lock().chronicle)
     };
     script.turns(8, 5);
     assert!(
