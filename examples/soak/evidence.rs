@@ -67,15 +67,17 @@ impl Evidence {
         Ok(self.write(&format!("{name}.html"), &page.to_string())?.display().to_string())
     }
 
-    /// Shrinks a case that failed, and writes what is left of it, and its page. Says so.
+    /// Shrinks a case that failed, and writes what is left of it, and its page, which do not take the place of the page of
+    /// the whole case. Says so.
     pub fn shrunk(&self, name: &str, case: &Case, failure: &Failure) -> io::Result<String> {
         #[expect(clippy::disallowed_methods, reason = "whoever waits for the smaller case waits by the wall")]
         let started = Instant::now();
         let run = |case: &Case| case.run(Keep::Nothing).failure;
         let found = Shrink::default().shrink(case, failure, run, || started.elapsed() > self.shrink);
+        let name = format!("{name}-small");
         let file = self.write(&format!("{name}.case"), &found.case.to_string())?;
         let again = command(&format!("--plan {} --trace", file.display()));
-        let page = self.page(name, &found.case, &found.case.run(Keep::Nothing), &again)?;
+        let page = self.page(&name, &found.case, &found.case.run(Keep::Nothing), &again)?;
         let size = |case: &Case| {
             let (voters, observers) = (case.config.voters, case.config.observers);
             let faults = case.plan.faults.len();
