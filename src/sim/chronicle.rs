@@ -1,6 +1,7 @@
 //! What was committed, replayed once: what every reply and every event must be, and the rules that the sequence
 //! itself must keep.
 
+mod asked;
 mod permission;
 mod read;
 mod tree;
@@ -35,6 +36,7 @@ pub(super) struct Entry {
     pub(super) session: SessionId,
     /// The connection that it came through.
     pub(super) origin: Option<Origin>,
+    txn: Txn,
     pub(super) changes: Vec<Change>,
     /// None when the answer had been forgotten.
     pub(super) outcome: Option<Result<Written, Refusal>>,
@@ -169,6 +171,7 @@ impl Chronicle {
             zxid,
             session: *session,
             origin: *origin,
+            txn: txn.clone(),
             changes,
             outcome,
             repeated,
@@ -241,7 +244,16 @@ impl Entry {
     /// One that changes nothing.
     pub(super) const fn through(zxid: Zxid, session: SessionId, origin: Option<Origin>) -> Self {
         let changes = Vec::new();
-        Self { zxid, session, origin, changes, outcome: None, repeated: false, counts: (0, 0) }
+        Self {
+            zxid,
+            session,
+            origin,
+            txn: Txn::Check,
+            changes,
+            outcome: None,
+            repeated: false,
+            counts: (0, 0),
+        }
     }
 }
 

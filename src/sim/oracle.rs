@@ -264,6 +264,9 @@ impl Replica {
             Request::Write { write, .. } => {
                 counters.writes += 1;
                 judge_write(caller.session, write, reply, chronicle)?;
+                if !is_outside {
+                    chronicle.judge_asked(caller.session, &caller.identities, added, write, reply.zxid)?;
+                }
                 if reply.result.is_ok() {
                     chronicle.judge_permission(&caller.identities, write, reply.zxid)?;
                 }
@@ -408,16 +411,14 @@ fn fits(write: &Write, told: &Written, zxid: Zxid, of: usize, chronicle: &Chroni
         }
         (Write::Create { path, .. }, Written::Created { path: made, .. }) => path.as_str() == made.as_str(),
         (Write::Delete { .. }, Written::Deleted)
-        | (Write::DeleteTree { .. }, Written::TreeDeleted { .. })
         | (Write::SetData { .. }, Written::DataSet(_))
         | (Write::SetAcl { .. }, Written::AclSet(_))
         | (Write::Check { .. }, Written::Checked) => true,
+        (Write::DeleteTree { limit, .. }, Written::TreeDeleted { count }) => count <= limit,
         (Write::Multi(writes), Written::Multi(told)) => {
-            writes.len() == told.len()
-                && writes
-                    .iter()
-                    .zip(told)
-                    .all(|(write, told)| fits(write, told, zxid, writes.len(), chronicle))
+            let of = writes.len();
+            let mut pairs = writes.iter().zip(told);
+            of == told.len() && pairs.all(|(write, told)| fits(write, told, zxid, of, chronicle))
         }
         _ => false,
     }

@@ -224,6 +224,26 @@ fn the_number_of_a_node_whose_parent_its_multi_replaces_is_that_of_the_parent_be
 }
 
 #[test]
+fn a_write_that_became_something_else_or_was_refused_without_a_reason_is_found() {
+    let script = Script::new();
+    script.writes(1, "/b");
+    let (path, acl, lifetime) = ("/b".parse().unwrap(), Acl::read_only(), Lifetime::Persistent);
+    script.commits(3, Txn::Create { path, data: None, acl, lifetime });
+    script.replies(1, 3, created("/b", stat(3)));
+    script.expect_violation("DoneAsAsked");
+    for (path, found) in [("/a", None), ("/b", Some("RefusedForReason"))] {
+        let script = Script::new();
+        script.writes(1, path);
+        script.commits(3, Txn::Refused(ErrorCode::NodeExists.into()));
+        script.replies(1, 3, Err(ErrorCode::NodeExists));
+        match found {
+            Some(invariant) => script.expect_violation(invariant),
+            None => script.expect_sound(),
+        }
+    }
+}
+
+#[test]
 fn scn_64_a_write_that_a_session_did_not_make_through_its_owner_is_found() {
     let script = Script::new();
     let (old, new) = ((A, CLIENT), (ServerId::new(2), ClientId::new(7)));

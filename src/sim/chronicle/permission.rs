@@ -110,7 +110,7 @@ impl Chronicle {
 }
 
 /// The path of the parent.
-fn above(path: &RequestPath) -> &str {
+pub(super) fn above(path: &RequestPath) -> &str {
     match path.as_str().rfind('/') {
         Some(0) | None => "/",
         Some(slash) => path.as_str().get(..slash).unwrap_or("/"),

@@ -71,6 +71,8 @@ const INVARIANTS = {
   LatestShown: 'A sync, and a read that asks for the latest state, show all that was committed when they were asked.',
   ReadsHistory: 'What a read shows must be the state at the position that it names.',
   WritesHistory: 'The answer to a write must be what executing it at its position gives.',
+  DoneAsAsked: 'What the leader makes of a write is what the client asked for, and nothing else.',
+  RefusedForReason: 'A write is refused only for a reason that the state before it gives.',
   AckedIsCommitted: 'A write that was answered must be committed.',
   TreeRules: 'Whatever happens, the tree must stay a tree, with its counts and owners right.',
   StatRules: 'What a node says of itself must agree with the transactions that made it.',
