@@ -40,6 +40,11 @@ pub enum Fault {
     /// It fails with an input/output error and is not done. If it is a sync, what was to be synced stays readable
     /// but is never written: as Linux marks such pages clean.
     Error,
+    /// It fails with an input/output error in the middle of it: of a write some sectors are in the cache. Another operation is
+    /// not done.
+    ErrorMidway,
+    /// It is done, and fails with an input/output error all the same.
+    ErrorAfter,
     /// It fails because the disk is full, and is not done.
     Full,
     /// The machine stops before it.
@@ -93,6 +98,16 @@ impl SimDisk {
     /// Lets the operation with this number, counted as [`operations`](Self::operations) does from 1, fail.
     pub fn fail_at(&self, operation: u64, fault: Fault) {
         self.state().faults.insert(operation, fault);
+    }
+
+    /// Lets the operation with this number fail as [`fail_at`](Self::fail_at) does; but nothing takes that back.
+    pub(super) fn surely_fail_at(&self, operation: u64, fault: Fault) {
+        self.state().sure = Some((operation, fault));
+    }
+
+    /// Whether a fault is still to come that nothing takes back.
+    pub(super) fn is_fault_sure(&self) -> bool {
+        self.state().sure.is_some()
     }
 
     /// Lets the next operation of one of these kinds fail, whenever it comes.
@@ -274,6 +289,14 @@ impl SimDisk {
             Some(Fault::Error) => {
                 fail(&mut state);
                 Err(io::Error::other("input/output error (simulated)"))
+            }
+            Some(Fault::ErrorMidway) => {
+                tear(&mut state);
+                Err(io::Error::other("input/output error midway (simulated)"))
+            }
+            Some(Fault::ErrorAfter) => {
+                work(&mut state)?;
+                Err(io::Error::other("input/output error after it was done (simulated)"))
             }
             Some(Fault::Full) => Err(full()),
             Some(Fault::CrashBefore) => {

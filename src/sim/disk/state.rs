@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) operations: u64,
     /// What is to fail, by the number of the operation.
     pub(super) faults: BTreeMap<u64, Fault>,
+    /// What is to fail, by the number of the operation, whatever happens before.
+    pub(super) sure: Option<(u64, Fault)>,
     /// What is to fail, whichever operation of these kinds comes next.
     pub(super) awaited: Vec<(&'static [Operation], Fault)>,
     /// Whether a fault came to the process that uses the disk.
@@ -58,13 +60,14 @@ impl State {
     pub(super) fn begin(&mut self, kind: Operation) -> Option<Fault> {
         self.operations += 1;
         let awaited = self.awaited.iter().position(|(kinds, _)| kinds.contains(&kind));
-        let numbered = self.faults.remove(&self.operations);
+        let sure = self.sure.take_if(|(number, _)| *number == self.operations).map(|(_, fault)| fault);
+        let numbered = sure.or(self.faults.remove(&self.operations));
         let fault = numbered.or_else(|| awaited.map(|place| self.awaited.remove(place).1))?;
         self.tripped = true;
         let met = &mut self.met;
         let count = match (fault, kind) {
-            (Fault::Error, Operation::Sync) => &mut met.fsync_errors,
-            (Fault::Error, _) => &mut met.io_errors,
+            (Fault::Error | Fault::ErrorMidway | Fault::ErrorAfter, Operation::Sync) => &mut met.fsync_errors,
+            (Fault::Error | Fault::ErrorMidway | Fault::ErrorAfter, _) => &mut met.io_errors,
             (Fault::Full, _) => &mut met.full,
             (Fault::Torn, Operation::Write) => &mut met.torn,
             (Fault::CrashBefore | Fault::CrashAfter | Fault::Torn, _) => &mut met.stopped,

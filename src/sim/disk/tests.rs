@@ -157,6 +157,39 @@ fn a_fault_that_awaits_a_sync_lets_writes_and_names_pass() {
 }
 
 #[test]
+fn a_sure_fault_comes_whatever_is_taken_back_before() {
+    let disk = SimDisk::new();
+    disk.fail_at(2, Fault::Error);
+    disk.surely_fail_at(3, Fault::Error);
+    disk.clear_faults();
+    disk.power_loss(&mut SeededRng::from_number(1), Loss::Ordered);
+    let file = disk.create_new("file").unwrap();
+    file.write_at(0, b"a").unwrap();
+    assert!(disk.is_fault_sure());
+    assert!(file.sync_data().is_err());
+    assert!(!disk.is_fault_sure());
+}
+
+#[test]
+fn an_operation_may_fail_in_its_middle_and_when_it_is_done() {
+    let written = [1; 3 * SECTOR];
+    for (fault, stays) in
+        [(Fault::Error, 0), (Fault::ErrorMidway, 2 * SECTOR), (Fault::ErrorAfter, 3 * SECTOR)]
+    {
+        let disk = SimDisk::new();
+        let file = disk.create_new("file").unwrap();
+        disk.fail_next(&[Operation::Write], fault);
+        assert!(file.write_at(0, &written).is_err());
+        assert_eq!(disk.contents("file").unwrap().len(), stays, "{fault:?}");
+        file.write_at(0, &written).unwrap();
+        disk.fail_next(&[Operation::Shape], fault);
+        assert!(disk.rename("file", "other").is_err());
+        assert_eq!(disk.files() == ["other"], fault == Fault::ErrorAfter, "{fault:?}");
+        assert_eq!(disk.faults_met().io_errors, 2);
+    }
+}
+
+#[test]
 fn a_disk_is_failing_from_when_a_fault_is_planned_until_the_process_that_met_it_has_ended() {
     let disk = SimDisk::new();
     assert!(!disk.is_failing());
