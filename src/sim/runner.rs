@@ -14,13 +14,16 @@ const RECORDED: usize = 200_000;
 /// The variable of the environment that names a folder for pages.
 const PAGES: &str = "QUORATE_PAGES";
 
+/// The variable of the environment that names the only seed to run.
+const SEED: &str = "QUORATE_SEED";
+
 /// Runs a test in one world of three servers for each seed; for the `#[test]` functions of services that embed a
 /// quorum.
 ///
 /// The test panics to say that it failed. It is given the world, and asks it for clients and faults.
 ///
 /// Where the environment names a folder in `QUORATE_PAGES`, a test that fails is run again, recorded, and leaves there
-/// a [`Page`] that shows what happened.
+/// a [`Page`] that shows what happened. Where it has a number in `QUORATE_SEED`, that seed is run, and no other.
 ///
 /// ```
 /// use quorate::sim;
@@ -36,7 +39,7 @@ const PAGES: &str = "QUORATE_PAGES";
 ///
 /// # Panics
 ///
-/// When a test panics or a world fails; it names the seed, and shows what happened last.
+/// When a test panics or a world fails; it names the seed, and shows what happened last. When `QUORATE_SEED` is no number.
 #[track_caller]
 pub fn check<F: Future<Output = ()>>(seeds: impl IntoIterator<Item = u64>, test: impl Fn(World) -> F) {
     check_with(seeds, &WorldConfig::default(), test);
@@ -53,6 +56,11 @@ pub fn check_with<F: Future<Output = ()>>(
     config: &WorldConfig,
     test: impl Fn(World) -> F,
 ) {
+    let only = std::env::var(SEED).ok().map(|only| only_seed(&only));
+    let seeds: Box<dyn Iterator<Item = u64>> = match only {
+        Some(only) => Box::new(std::iter::once(only)),
+        None => Box::new(seeds.into_iter()),
+    };
     for seed in seeds {
         let config = WorldConfig { keep: Keep::Last(SHOWN), ..config.clone() };
         let world = World::with(seed, config.clone());
@@ -67,7 +75,7 @@ pub fn check_with<F: Future<Output = ()>>(
             world.end();
             match std::env::var_os(PAGES) {
                 Some(folder) => leave_page(Path::new(&folder), seed, &config, &test),
-                None => hint(),
+                None => hint(seed),
             }
             match ran {
                 Err(panic) => resume_unwind(panic),
@@ -122,8 +130,16 @@ fn leave_page<F: Future<Output = ()>>(
 }
 
 #[expect(clippy::print_stderr, reason = "a failed check says how to see more")]
-fn hint() {
-    eprintln!("set {PAGES} to a folder for a page that shows what happened");
+fn hint(seed: u64) {
+    eprintln!(
+        "{SEED}={seed} runs this seed alone; set {PAGES} to a folder for a page that shows what happened"
+    );
+}
+
+/// The seed that the environment asks for.
+#[expect(clippy::panic, reason = "documented: another seed than the one asked for would show nothing")]
+fn only_seed(text: &str) -> u64 {
+    text.trim().parse().unwrap_or_else(|error| panic!("{SEED}={text}: {error}"))
 }
 
 #[expect(clippy::print_stderr, reason = "a failed check tells what led to it")]
@@ -153,6 +169,15 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(same_twice(5, &config, async |world: World| world.server(1).crash()).is_ok());
+    }
+
+    #[test]
+    fn the_only_seed_is_a_number() {
+        assert_eq!(only_seed(" 51 "), 51);
+        let wrong = catch_unwind(|| only_seed("all"));
+        assert!(
+            wrong.is_err_and(|panic| panic.downcast_ref::<String>().is_some_and(|what| what.contains("all")))
+        );
     }
 
     #[test]
