@@ -36,6 +36,7 @@ pub(super) struct Entry {
     pub(super) session: SessionId,
     /// The connection that it came through.
     pub(super) origin: Option<Origin>,
+    /// What the leader made of the request.
     txn: Txn,
     pub(super) changes: Vec<Change>,
     /// None when the answer had been forgotten.
@@ -237,6 +238,11 @@ impl Chronicle {
         });
         if due { Ok(()) } else { Err(("OwnDeeds", format!("{path} is removed at {zxid} before it is due"))) }
     }
+}
+
+/// The position of the state right before the transaction at `zxid`: nothing stands between.
+pub(super) const fn just_before(zxid: Zxid) -> Zxid {
+    Zxid::from_u64(zxid.as_u64().saturating_sub(1))
 }
 
 #[cfg(test)]

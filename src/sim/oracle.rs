@@ -6,7 +6,7 @@ use crate::types::{Caller, ClientId, ServerId, SessionId, Time, WatchEvent, Writ
 
 use super::Failure;
 use super::check::{Checker, Cluster, Seen};
-use super::chronicle::Chronicle;
+use super::chronicle::{Chronicle, just_before};
 use super::coverage::Coverage;
 use super::ownership::Ownership;
 use super::watch_oracle::WatchOracle;
@@ -397,7 +397,7 @@ fn judge_write(session: SessionId, write: &Write, reply: &Reply, chronicle: &Chr
     }
 }
 
-/// Whether `told` can be the answer to `write`, one of so many in a multi.
+/// Whether `told` can be the answer to `write`. Its multi has `of` writes; 0 if it stands alone.
 fn fits(write: &Write, told: &Written, zxid: Zxid, of: usize, chronicle: &Chronicle) -> bool {
     match (write, told) {
         (Write::Create { path, mode, .. }, Written::Created { path: made, stat }) if mode.sequential => {
@@ -428,7 +428,7 @@ fn fits(write: &Write, told: &Written, zxid: Zxid, of: usize, chronicle: &Chroni
 /// multi may have been counted by then; and they may have replaced its parent, so that only the one before them tells.
 fn below(parent: &str, zxid: Zxid, of: usize, chronicle: &Chronicle) -> Option<u64> {
     let after = chronicle.created_below(parent, zxid)?;
-    let earlier = chronicle.created_below(parent, Zxid::from_u64(zxid.as_u64().saturating_sub(1)));
+    let earlier = chronicle.created_below(parent, just_before(zxid));
     Some(if of == 0 { after } else { after.max(earlier.unwrap_or(0) + of as u64) })
 }
 

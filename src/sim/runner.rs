@@ -56,12 +56,9 @@ pub fn check_with<F: Future<Output = ()>>(
     config: &WorldConfig,
     test: impl Fn(World) -> F,
 ) {
-    let only = std::env::var(SEED).ok().map(|only| only_seed(&only));
-    let seeds: Box<dyn Iterator<Item = u64>> = match only {
-        Some(only) => Box::new(std::iter::once(only)),
-        None => Box::new(seeds.into_iter()),
-    };
-    for seed in seeds {
+    let only = std::env::var_os(SEED).map(|only| only_seed(&only.to_string_lossy()));
+    let seeds = seeds.into_iter().take_while(|_| only.is_none());
+    for seed in only.into_iter().chain(seeds) {
         let config = WorldConfig { keep: Keep::Last(SHOWN), ..config.clone() };
         let world = World::with(seed, config.clone());
         let ran = catch_unwind(AssertUnwindSafe(|| world.run(test(world.clone()))));

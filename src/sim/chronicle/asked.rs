@@ -1,12 +1,10 @@
 //! Whether the leader made of a write what was asked for, and whether there was a reason to refuse it.
 
-use crate::types::{
-    Acl, AclEntry, ErrorCode, Identity, Permissions, Refusal, RequestPath, SessionId, Txn, Write, Zxid,
-};
+use crate::types::{Acl, AclEntry, ErrorCode, Identity, Permissions, Refusal, SessionId, Txn, Write, Zxid};
 
-use super::Chronicle;
 use super::permission::above;
-use super::tree::{Broken, Plain};
+use super::tree::Broken;
+use super::{Chronicle, just_before};
 
 impl Chronicle {
     /// What was committed at `zxid` for a write of `session`, whose client has proved `identities` by now, is what the write
@@ -28,9 +26,8 @@ impl Chronicle {
         };
         match &entry.txn {
             Txn::Refused(refusal) => {
-                let before = Zxid::from_u64(zxid.as_u64().saturating_sub(1));
                 let certain = identities.get(..identities.len().saturating_sub(later)).unwrap_or_default();
-                self.judge_refusal(certain, write, refusal, before)
+                self.judge_refusal(certain, write, refusal, just_before(zxid))
             }
             txn if is_asked_for(write, txn, identities) => Ok(()),
             txn => Err(("DoneAsAsked", format!("{write:?} of {identities:?} became {txn:?} at {zxid}"))),
@@ -64,9 +61,8 @@ impl Chronicle {
     fn is_due(&self, identities: &[Identity], write: &Write, code: ErrorCode, before: Zxid) -> bool {
         let at = |path: &str| self.annals.at(path, before);
         let (path, parent) = (path_of(write), above(path_of(write)));
-        let node = at(path.as_str());
-        let lacks =
-            |node: Option<&Plain>, wanted| node.is_some_and(|node| !node.acl.permits(wanted, identities));
+        let node = at(path);
+        let lacks = |path, wanted| at(path).is_some_and(|node| !node.acl.permits(wanted, identities));
         match code {
             ErrorCode::NoNode => match write {
                 Write::Create { .. } => at(parent).is_none(),
@@ -96,11 +92,11 @@ impl Chronicle {
                 matches!(write, Write::Delete { .. }) && node.is_some_and(|node| node.stat.num_children > 0)
             }
             ErrorCode::NoAuth => match write {
-                Write::Create { .. } => lacks(at(parent).map(AsRef::as_ref), Permissions::CREATE),
-                Write::Delete { .. } => lacks(at(parent).map(AsRef::as_ref), Permissions::DELETE),
-                Write::SetData { .. } => lacks(node.map(AsRef::as_ref), Permissions::WRITE),
-                Write::SetAcl { .. } => lacks(node.map(AsRef::as_ref), Permissions::ADMIN),
-                Write::Check { .. } => lacks(node.map(AsRef::as_ref), Permissions::READ),
+                Write::Create { .. } => lacks(parent, Permissions::CREATE),
+                Write::Delete { .. } => lacks(parent, Permissions::DELETE),
+                Write::SetData { .. } => lacks(path, Permissions::WRITE),
+                Write::SetAcl { .. } => lacks(path, Permissions::ADMIN),
+                Write::Check { .. } => lacks(path, Permissions::READ),
                 // That of any node below may forbid it.
                 Write::DeleteTree { .. } | Write::Multi(_) => true,
             },
@@ -111,16 +107,15 @@ impl Chronicle {
 }
 
 /// The path that a write names; a multi names none.
-fn path_of(write: &Write) -> &RequestPath {
-    static NONE: std::sync::LazyLock<RequestPath> = std::sync::LazyLock::new(|| "".into());
+fn path_of(write: &Write) -> &str {
     match write {
         Write::Create { path, .. }
         | Write::Delete { path, .. }
         | Write::DeleteTree { path, .. }
         | Write::SetData { path, .. }
         | Write::SetAcl { path, .. }
-        | Write::Check { path, .. } => path,
-        Write::Multi(_) => &NONE,
+        | Write::Check { path, .. } => path.as_str(),
+        Write::Multi(_) => "",
     }
 }
 
@@ -174,29 +169,10 @@ fn is_final(asked: &Acl, made: &Acl, identities: &[Identity]) -> bool {
 mod tests {
     use bytes::Bytes;
 
-    use crate::types::{CreateMode, Epoch, Expected, Lifetime, Password, Transaction, WallTime};
+    use crate::types::{CreateMode, Expected, Lifetime};
 
-    use super::super::Coverage;
+    use super::super::tests::{history, session, zxid};
     use super::*;
-
-    const SESSION: SessionId = SessionId::from_u64(1 << 32 | 1);
-
-    fn zxid(counter: u32) -> Zxid {
-        Zxid::new(Epoch::new(1), counter)
-    }
-
-    /// A chronicle in which a session did all this, one after the other; the first is at 1.2.
-    fn history(txns: Vec<Txn>) -> Chronicle {
-        let mut chronicle = Chronicle::new(Coverage::new());
-        let begins = Txn::CreateSession { timeout_millis: 1_000, password: Password::new([0; 16]) };
-        for (txn, counter) in [begins].into_iter().chain(txns).zip(1..) {
-            let time = WallTime::from_millis(1_000);
-            let transaction =
-                Transaction { session: SESSION, time, origin: None, request: None, witness: None, txn };
-            chronicle.add(zxid(counter), &transaction).unwrap();
-        }
-        chronicle
-    }
 
     fn made(path: &str, acl: Acl, lifetime: Lifetime) -> Txn {
         Txn::Create { path: path.parse().unwrap(), data: Some(Bytes::from_static(b"x")), acl, lifetime }
@@ -217,7 +193,7 @@ mod tests {
     #[track_caller]
     fn judged(txns: Vec<Txn>, write: &Write) -> Option<&'static str> {
         let last = u32::try_from(txns.len()).unwrap() + 1;
-        let found = history(txns).judge_asked(SESSION, &[sam()], 0, write, zxid(last));
+        let found = history(txns).judge_asked(session(1), &[sam()], 0, write, zxid(last));
         found.err().map(|(invariant, _)| invariant)
     }
 

@@ -1,9 +1,9 @@
 //! Whether a write that was executed may have been: versions, ACLs and hard quotas, asked of the state right before it.
 
-use crate::types::{Expected, Identity, Permissions, RequestPath, Write, Zxid};
+use crate::types::{Expected, Identity, Permissions, Write, Zxid};
 
-use super::Chronicle;
 use super::tree::{Broken, Plain};
+use super::{Chronicle, just_before};
 
 impl Chronicle {
     /// A write was acknowledged at `zxid`, to a client that has proved `identities` by now. Of a multi only the first
@@ -16,15 +16,11 @@ impl Chronicle {
         write: &Write,
         zxid: Zxid,
     ) -> Result<(), Broken> {
-        let Some(at) = self.entries.binary_search_by_key(&zxid, |entry| entry.zxid).ok() else {
-            return Ok(());
-        };
         // What is answered once more was judged when it was executed.
-        if self.entries.get(at).is_none_or(|entry| entry.repeated) {
+        if self.at(zxid).is_none_or(|entry| entry.repeated) {
             return Ok(());
         }
-        let before =
-            at.checked_sub(1).and_then(|at| self.entries.get(at)).map_or(Zxid::ZERO, |entry| entry.zxid);
+        let before = just_before(zxid);
         match write {
             Write::Multi(writes) => match writes.first() {
                 Some(first) => self.judge_one(identities, first, before),
@@ -40,12 +36,12 @@ impl Chronicle {
     fn judge_one(&self, identities: &[Identity], write: &Write, before: Zxid) -> Result<(), Broken> {
         let node = |path: &str| self.annals.at(path, before);
         let (asked, wanted, version) = match write {
-            Write::Create { path, .. } => (node(above(path)), Permissions::CREATE, None),
+            Write::Create { path, .. } => (node(above(path.as_str())), Permissions::CREATE, None),
             Write::Delete { path, expected } => {
                 let version = node(path.as_str()).map(|node| (node.stat.version, *expected));
-                (node(above(path)), Permissions::DELETE, version)
+                (node(above(path.as_str())), Permissions::DELETE, version)
             }
-            Write::DeleteTree { path, .. } => (node(above(path)), Permissions::DELETE, None),
+            Write::DeleteTree { path, .. } => (node(above(path.as_str())), Permissions::DELETE, None),
             Write::SetData { path, expected, .. } => {
                 let node = node(path.as_str());
                 (node, Permissions::WRITE, node.map(|node| (node.stat.version, *expected)))
@@ -110,10 +106,10 @@ impl Chronicle {
 }
 
 /// The path of the parent.
-pub(super) fn above(path: &RequestPath) -> &str {
-    match path.as_str().rfind('/') {
+pub(super) fn above(path: &str) -> &str {
+    match path.rfind('/') {
         Some(0) | None => "/",
-        Some(slash) => path.as_str().get(..slash).unwrap_or("/"),
+        Some(slash) => path.get(..slash).unwrap_or("/"),
     }
 }
 
@@ -121,29 +117,10 @@ pub(super) fn above(path: &RequestPath) -> &str {
 mod tests {
     use bytes::Bytes;
 
-    use crate::types::{
-        Acl, CreateMode, Epoch, Lifetime, Password, SessionId, Transaction, Txn, WallTime, ZnodePath,
-    };
+    use crate::types::{Acl, CreateMode, Lifetime, Txn, ZnodePath};
 
-    use super::super::Coverage;
+    use super::super::tests::{history, zxid};
     use super::*;
-
-    fn zxid(counter: u32) -> Zxid {
-        Zxid::new(Epoch::new(1), counter)
-    }
-
-    /// A chronicle in which a session did all this, one after the other; the first is at 1.2.
-    fn history(txns: Vec<Txn>) -> Chronicle {
-        let mut chronicle = Chronicle::new(Coverage::new());
-        let begins = Txn::CreateSession { timeout_millis: 1_000, password: Password::new([0; 16]) };
-        for (txn, counter) in [begins].into_iter().chain(txns).zip(1..) {
-            let session = SessionId::from_u64(zxid(1).as_u64());
-            let time = WallTime::from_millis(1_000);
-            let transaction = Transaction { session, time, origin: None, request: None, witness: None, txn };
-            chronicle.add(zxid(counter), &transaction).unwrap();
-        }
-        chronicle
-    }
 
     fn create(path: &str, acl: Acl, data: &'static str) -> Txn {
         let path = path.parse::<ZnodePath>().unwrap();

@@ -9,11 +9,11 @@ use crate::types::{
 
 use super::*;
 
-fn zxid(counter: u32) -> Zxid {
+pub(super) fn zxid(counter: u32) -> Zxid {
     Zxid::new(Epoch::new(1), counter)
 }
 
-fn session(counter: u32) -> SessionId {
+pub(super) fn session(counter: u32) -> SessionId {
     SessionId::from_u64(zxid(counter).as_u64())
 }
 
@@ -39,6 +39,15 @@ fn chronicle() -> Chronicle {
     let mut chronicle = Chronicle::new(Coverage::new());
     for counter in [1, 2] {
         chronicle.add(zxid(counter), &transaction(session(counter), begins())).unwrap();
+    }
+    chronicle
+}
+
+/// A chronicle in which session 1.1 did all this, one after the other; the first is at 1.2.
+pub(super) fn history(txns: Vec<Txn>) -> Chronicle {
+    let mut chronicle = Chronicle::new(Coverage::new());
+    for (txn, counter) in [begins()].into_iter().chain(txns).zip(1..) {
+        chronicle.add(zxid(counter), &transaction(session(1), txn)).unwrap();
     }
     chronicle
 }
