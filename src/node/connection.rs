@@ -219,7 +219,7 @@ impl Stream for Deliveries {
 }
 
 /// What a connection brings to its client, in order.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Delivery {
     /// The client has its session.
     Connected(Connected),

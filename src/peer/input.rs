@@ -85,7 +85,7 @@ pub struct ClientRequest {
 }
 
 /// What an attached client can ask.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Request {
     /// A change. With a number the answer is given exactly once however often it is sent.
@@ -132,7 +132,7 @@ pub enum ReadLevel {
 }
 
 /// A change to a client's watches.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum WatchRequest {
     /// Leave a lasting watch. The node needs not exist.

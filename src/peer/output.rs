@@ -102,7 +102,7 @@ pub enum Halt {
 }
 
 /// A client is attached: it has a session.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Connected {
     /// The connection.
     pub client: ClientId,
@@ -117,7 +117,7 @@ pub struct Connected {
 }
 
 /// The answer to a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reply {
     /// Whom it is for.
     pub client: ClientId,
@@ -130,7 +130,7 @@ pub struct Reply {
 }
 
 /// What can come of a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Answer {
     /// A write was executed.

@@ -13,6 +13,7 @@ use crate::node::{
 use crate::types::{SeededRng, ServerId, SessionId};
 
 use super::sessions::SessionCheck;
+use super::trace::contents;
 use super::{Actor, Executor, Latency, Trace};
 
 /// How many requests, or deliveries, travel at once on one connection.
@@ -125,7 +126,7 @@ impl Lines {
         let sent = inbound.inspect(|(tag, request)| self.check.asked(number, *tag, request));
         let mut delayed = sent.map(|item| self.delay(item)).buffered(WINDOW);
         while let Some((tag, request)) = delayed.next().await {
-            self.note("request", &[tag], || format!("#{tag} {request:?}"));
+            self.note("request", &[tag, contents(&request)], || format!("#{tag} {request:?}"));
             if requests.send(tag, request).await.is_err() {
                 return;
             }
@@ -169,13 +170,7 @@ impl Lines {
     }
 
     fn note_delivery(&self, server: ServerId, delivery: &Delivery) {
-        let numbers = match delivery {
-            Delivery::Connected(connected) => [1, connected.session.as_u64()],
-            Delivery::Reply(reply) => [2 + u64::from(reply.result.is_ok()), reply.zxid.as_u64()],
-            Delivery::Watch(event) => [4, event.zxid.as_u64()],
-            Delivery::Closed(reason) => [5, *reason as u64],
-        };
-        self.note("delivery", &numbers, || format!("from S{server} {delivery:?}"));
+        self.note("delivery", &[contents(delivery)], || format!("from S{server} {delivery:?}"));
     }
 
     fn note(&self, kind: &'static str, numbers: &[u64], detail: impl FnOnce() -> String) {

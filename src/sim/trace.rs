@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
+use std::hash::{Hash, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use twox_hash::XxHash3_64;
@@ -142,6 +143,13 @@ struct State {
     count: u64,
     keep: Keep,
     events: VecDeque<TraceEvent>,
+}
+
+/// A number that stands for all of a value, for what tells no two values apart by its numbers alone.
+pub(super) fn contents(value: &impl Hash) -> u64 {
+    let mut hasher = XxHash3_64::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Mixes a number into a hash: multiply and fold, as splitmix64 does.

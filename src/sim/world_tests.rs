@@ -69,3 +69,23 @@ fn each_word_for_links_does_what_it_says_and_nothing_else() {
         network_under(&[Fault::DropRate(one_in_ten), Fault::DropRate(Rate::NEVER)]);
     assert_eq!((lost, doubled, overtaken, mended), (0, 0, 0, usual));
 }
+
+#[test]
+fn the_hash_tells_apart_what_clients_ask_and_are_told() {
+    // One server: nothing passes between servers whose bytes would tell it.
+    let hash = |path: &str| {
+        let world = World::with(7, WorldConfig { voters: 1, ..WorldConfig::default() });
+        world
+            .run(async {
+                let client = world.client();
+                client.create("/motto", "many hands").await.unwrap();
+                client.get(path).await.unwrap();
+            })
+            .unwrap();
+        let hash = world.trace_hash();
+        world.end();
+        hash
+    };
+    assert_eq!(hash("/motto"), hash("/motto"));
+    assert_ne!(hash("/motto"), hash("/"));
+}

@@ -28,7 +28,7 @@ impl Expected {
 }
 
 /// A change that a client asks for. The leader turns it into a [`Txn`](super::Txn).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Write {
     /// Make a node.
@@ -88,7 +88,7 @@ pub enum Write {
 }
 
 /// What a write came to.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Written {
     /// The node was made.
@@ -116,7 +116,7 @@ pub enum Written {
 }
 
 /// Why a write was not executed. Nothing changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error, Serialize, Deserialize)]
 #[error("{code}")]
 pub struct Refusal {
     /// The reason.
@@ -133,7 +133,7 @@ impl From<ErrorCode> for Refusal {
 }
 
 /// A look at the tree.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Read {
     /// Data and stat of a node.
@@ -200,7 +200,7 @@ impl ChildCursor {
 }
 
 /// What a read found.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Found {
     /// Data and stat.
@@ -245,7 +245,7 @@ pub enum Found {
 }
 
 /// Who asks: the session, and what its connection has proved to be.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Caller {
     /// The session.
     pub session: SessionId,

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{SessionId, WallTime, Zxid};
 
 /// What is known of a znode beside its data; the eleven fields of ZooKeeper's `Stat`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Stat {
     /// The transaction that created it.
     pub czxid: Zxid,

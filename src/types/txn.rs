@@ -35,7 +35,7 @@ pub struct Origin {
 }
 
 /// A write's number within its session, and how far the client has its answers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct NumberedRequest {
     /// The number of this write.
     pub id: RequestId,

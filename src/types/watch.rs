@@ -25,7 +25,7 @@ pub enum WatchTarget {
 }
 
 /// What a watch tells. The new data is to be read.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct WatchEvent {
     /// The transaction that caused it; [`Zxid::ZERO`] where it was found out after a reconnect.
     pub zxid: Zxid,

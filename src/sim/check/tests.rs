@@ -166,6 +166,22 @@ fn scn_64_two_leaders_of_one_epoch_are_found_even_if_the_first_is_dead() {
 }
 
 #[test]
+fn scn_64_a_second_leader_that_only_brings_a_learner_level_is_found() {
+    let script = Script::new();
+    let brings_level = |leader, learner| {
+        script.says(leader, learner, Body::Sync(SyncMode::Diff(Zxid::ZERO)));
+        script.says(leader, learner, Body::NewLeader { epoch: Epoch::new(1), tip: Zxid::ZERO });
+    };
+    for server in [A, B, C] {
+        script.persists(server, &epochs(1));
+    }
+    brings_level(A, C);
+    script.expect_sound();
+    brings_level(B, C);
+    script.expect_violation("Leadership");
+}
+
+#[test]
 fn a_leader_without_a_committed_entry_is_found() {
     let script = committed();
     script.persists(C, &epochs(2));
