@@ -141,6 +141,13 @@ fn whole_peers_hold_when_one_crashes_at_any_moment() {
 }
 
 #[test]
+fn a_search_of_whole_peers_finds_the_same_states_each_time() {
+    let bounds = PeerBounds { crashes: 1, delays: Some(1), ..PeerBounds::new(3) };
+    let [one, other] = [bounds.check(), bounds.check()];
+    assert_eq!((one.states, one.events), (other.states, other.events));
+}
+
+#[test]
 fn five_whole_peers_hold_whoever_is_late() {
     holds(&PeerBounds { delays: Some(1), ..PeerBounds::new(5) }.check(), 2_000);
 }

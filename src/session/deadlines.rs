@@ -1,4 +1,5 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -25,7 +26,6 @@ pub fn negotiate(requested_millis: u32, min: Duration, max: Duration) -> u32 {
 /// before: if more than the guard lies between them, all deadlines move by the whole span. The guard must be
 /// larger than the longest span that a leader leaves between two calls when nothing happens, so
 /// [`observe`](Self::observe) belongs in its heartbeat.
-#[derive(Debug)]
 pub struct Deadlines {
     stall_guard: Duration,
     /// The latest time told.
@@ -143,6 +143,21 @@ impl Deadlines {
     fn awake(&self, now: Time) -> Time {
         let now = self.latest.max(Some(now)).unwrap_or(now);
         Time::ZERO + now.since(Time::ZERO + self.stalled)
+    }
+}
+
+/// By session: what is equal prints alike.
+impl fmt::Debug for Deadlines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stall_guard, latest, stalled, entries, queue } = self;
+        let entries: BTreeMap<_, _> = entries.iter().collect();
+        f.debug_struct("Deadlines")
+            .field("stall_guard", stall_guard)
+            .field("latest", latest)
+            .field("stalled", stalled)
+            .field("entries", &entries)
+            .field("queue", queue)
+            .finish()
     }
 }
 

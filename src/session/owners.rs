@@ -1,10 +1,13 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
 use hashbrown::HashMap;
 
 use crate::types::{ClientId, ServerId, SessionId};
 
 /// Leader only: which connection, on which server, owns a session now. A write that comes over any other is
 /// answered [`SessionMoved`](crate::ErrorCode::SessionMoved).
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Owners {
     // Look-ups only: the order of a hash map reaches nobody.
     owners: HashMap<SessionId, (ServerId, ClientId)>,
@@ -39,6 +42,14 @@ impl Owners {
     }
 }
 
+/// By session: what is equal prints alike.
+impl fmt::Debug for Owners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owners: BTreeMap<_, _> = self.owners.iter().collect();
+        f.debug_struct("Owners").field("owners", &owners).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +69,17 @@ mod tests {
         owners.set(session, here);
         owners.clear();
         assert_eq!(owners.owner(session), None);
+    }
+
+    #[test]
+    fn equal_owners_print_alike_however_they_came_about() {
+        let print = |numbers: &mut dyn Iterator<Item = u64>| {
+            let mut owners = Owners::new();
+            for number in numbers {
+                owners.set(SessionId::from_u64(number), (ServerId::new(1), ClientId::new(number)));
+            }
+            format!("{owners:?}")
+        };
+        assert_eq!(print(&mut (1..9)), print(&mut (1..9).rev()));
     }
 }

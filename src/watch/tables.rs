@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use hashbrown::HashMap;
 
@@ -22,12 +23,21 @@ pub(super) enum Kind {
 pub(super) struct Kinds(u8);
 
 /// Who watches a path in one way, of all paths that are watched so.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Table {
     // Look-ups only; listings are sorted.
     watchers: HashMap<ZnodePath, Watchers>,
     /// How many of the paths are so long, in a table that is asked for ancestors.
     lengths: Option<BTreeMap<usize, usize>>,
+}
+
+/// By path: what is equal prints alike.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { watchers, lengths } = self;
+        let watchers: BTreeMap<_, _> = watchers.iter().collect();
+        f.debug_struct("Table").field("watchers", &watchers).field("lengths", lengths).finish()
+    }
 }
 
 /// The clients at one path, in order. Most paths have one, which takes no memory of its own.
