@@ -23,6 +23,21 @@ pub(super) enum Forward {
     ReadIndex { token: u64 },
 }
 
+/// The sessions that a forwarded request tells were heard from: for who looks on from outside.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) fn heard_in(payload: &[u8]) -> Vec<SessionId> {
+    match crate::codec::decode(payload) {
+        Ok(Forward::Touch(sessions)) => sessions,
+        _ => Vec::new(),
+    }
+}
+
+/// A forwarded request that tells that these sessions were heard from.
+#[cfg(test)]
+pub(crate) fn hearing_of(sessions: Vec<SessionId>) -> bytes::Bytes {
+    crate::codec::encode(&Forward::Touch(sessions)).expect("a few numbers can be encoded")
+}
+
 /// A write on its way to the leader.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct ForwardedWrite {

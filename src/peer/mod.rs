@@ -51,6 +51,11 @@ use gate::Gate;
 use leading::Leading;
 use saving::Saving;
 
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use forward::heard_in;
+#[cfg(test)]
+pub(crate) use forward::hearing_of;
+
 pub use config::{ConfigError, Ensemble, Limits, Member, PeerConfig, Timing};
 pub use input::{ClientRequest, Connect, Input, ReadLevel, Request, WatchRequest};
 pub use inspect::{Detail, Inspection, SessionReport, WatchReport};

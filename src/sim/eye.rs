@@ -75,7 +75,8 @@ impl Observer for Eye {
         self.oracle.output(self.executor.now(), self.server, output, &self.checker);
     }
 
-    fn turn(&self, _now: Now, status: &Status) {
+    fn turn(&self, now: Now, status: &Status) {
+        self.leases.turn(self.server, now.time);
         self.note("turn", &[status.committed.as_u64(), status.applied.as_u64(), status.digest], || {
             format!(
                 "{:?} leader {:?} serving {} epoch {} logged {} committed {} applied {}",

@@ -2,17 +2,23 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::peer::{Input, Output, PeerEvent};
+use hashbrown::HashMap;
+
+use crate::peer::{Input, Message, Output, PeerEvent, heard_in};
 use crate::types::{ClientId, ServerId, SessionId, Time};
+use crate::zab::{self, Body, LinkId};
 
 use super::Failure;
 use super::check::Checker;
 
-/// No session is expired earlier than its timeout after the leader itself last heard from it, nor earlier than that after
-/// the leader's reign began. Times are those of the leader's own clock. (Spec of sessions: a new leader gives every session
-/// a full timeout again; only the leader expires.)
-#[derive(Clone, Default)]
+/// No session is expired earlier than its timeout after the leader last heard of it, from its client or from the server that its
+/// client is attached to, nor earlier than that after the leader's reign began. Times are those of the leader's own clock, less
+/// those spans in which the leader stood still: what it could not hear it must not hold against anybody. (Spec of sessions: a
+/// new leader gives every session a full timeout again; only the leader expires.)
+#[derive(Clone)]
 pub(super) struct Leases {
+    /// A leader that was not called for longer than this stood still.
+    stall_guard: Duration,
     state: Arc<Mutex<State>>,
 }
 
@@ -25,12 +31,44 @@ struct State {
 /// What one server's process has heard.
 #[derive(Default)]
 struct Reign {
+    awake: Awake,
     began: Option<Time>,
     clients: BTreeMap<ClientId, SessionId>,
+    /// From the session's own client.
     heard: BTreeMap<SessionId, Time>,
+    /// From other servers, on links that the leader keeps up.
+    told: BTreeMap<SessionId, Time>,
+    /// What other servers told in this turn: the leader has not shown yet whether it takes it.
+    telling: Vec<(ServerId, SessionId, Time)>,
+    /// The number of the last message on each link, since those that are repeated are not taken.
+    // Look-ups only: the order of a hash map reaches nobody.
+    links: HashMap<(ServerId, LinkId), u64>,
+}
+
+/// The clock of a server, but for the spans in which it was not called.
+#[derive(Default)]
+struct Awake {
+    latest: Option<Time>,
+    stalled: Duration,
+}
+
+impl Awake {
+    /// What it shows when the server's own clock shows `now`.
+    fn at(&mut self, now: Time, stall_guard: Duration) -> Time {
+        let gap = self.latest.map_or(Duration::ZERO, |latest| now.since(latest));
+        if gap > stall_guard {
+            self.stalled += gap;
+        }
+        self.latest = self.latest.max(Some(now));
+        Time::ZERO + now.since(Time::ZERO + self.stalled)
+    }
 }
 
 impl Leases {
+    pub(super) fn new(stall_guard: Duration) -> Self {
+        Self { stall_guard, state: Arc::default() }
+    }
+
     /// The server's process has ended.
     pub(super) fn down(&self, server: ServerId) {
         self.lock().servers.remove(&server);
@@ -39,6 +77,7 @@ impl Leases {
     pub(super) fn input(&self, server: ServerId, now: Time, input: &Input) {
         let mut state = self.lock();
         let reign = state.servers.entry(server).or_default();
+        let now = reign.awake.at(now, self.stall_guard);
         match input {
             Input::Request(request) => {
                 if let Some(session) = reign.clients.get(&request.client) {
@@ -46,6 +85,7 @@ impl Leases {
                 }
             }
             Input::Disconnect(client) => drop(reign.clients.remove(client)),
+            Input::Message { from, message: Message::Zab(message) } => reign.is_told(*from, message, now),
             _ => {}
         }
     }
@@ -54,12 +94,14 @@ impl Leases {
         let mut state = self.lock();
         let State { servers, timeouts } = &mut *state;
         let reign = servers.entry(server).or_default();
+        let now = reign.awake.at(now, self.stall_guard);
         match output {
             Output::Connected(connected) => {
                 reign.clients.insert(connected.client, connected.session);
                 timeouts.insert(connected.session, Duration::from_millis(connected.timeout_millis.into()));
             }
             Output::Closed { client, .. } => drop(reign.clients.remove(client)),
+            Output::Send { to, message: Message::Zab(message), .. } => reign.answers(*to, &message.body),
             Output::Event(PeerEvent::Serving { .. }) => reign.began = Some(now),
             Output::Event(PeerEvent::NotServing) => *reign = Reign::default(),
             Output::Event(PeerEvent::SessionExpired { session }) => {
@@ -74,91 +116,56 @@ impl Leases {
         }
     }
 
+    /// A turn of the server is over: what it did not turn away by now, it took.
+    pub(super) fn turn(&self, server: ServerId, now: Time) {
+        let mut state = self.lock();
+        let reign = state.servers.entry(server).or_default();
+        reign.awake.at(now, self.stall_guard);
+        let told = reign.telling.drain(..).map(|(_, session, now)| (session, now));
+        reign.told.extend(told);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Reign {
+    /// Another server says something on a link; a leader takes what is numbered once.
+    fn is_told(&mut self, from: ServerId, message: &zab::Message, now: Time) {
+        let Body::Forward { payloads } = &message.body else { return };
+        let last = self.links.entry((from, message.link)).or_default();
+        if self.began.is_some() && *last < message.sequence {
+            *last = message.sequence;
+            let sessions = payloads.iter().flat_map(|payload| heard_in(payload));
+            self.telling.extend(sessions.map(|session| (from, session, now)));
+        }
+    }
+
+    /// The server says something itself: of whom it turns away it may have taken nothing.
+    fn answers(&mut self, to: ServerId, body: &Body) {
+        if matches!(body, Body::Reset | Body::NotLeading | Body::Refused(_)) {
+            self.telling.retain(|(from, ..)| *from != to);
+        }
+    }
+
     /// What is wrong with an expiry now.
     fn too_early(&self, session: SessionId, timeout: Duration, now: Time) -> Option<String> {
-        let began = self.began.filter(|began| now.since(*began) < timeout);
-        if let Some(began) = began {
-            return Some(format!(
-                "session {session} expires at {now}, and the reign began at {began}; its timeout is {timeout:?}"
-            ));
-        }
+        let counts = |since: &Time| now.since(*since) < timeout;
         let attached = self.clients.values().any(|attached| *attached == session);
-        let counts = |heard: Time| now.since(heard) < timeout;
-        let heard = self.heard.get(&session).filter(|heard| attached && counts(**heard))?;
-        Some(format!(
-            "session {session} expires at {now}, and was heard from at {heard}; its timeout is {timeout:?}"
-        ))
+        let heard = self.heard.get(&session).filter(|_| attached);
+        let signs = [
+            ("the reign began", self.began.as_ref()),
+            ("its client was heard from", heard),
+            ("another server told of it", self.told.get(&session)),
+        ];
+        let (what, since) =
+            signs.into_iter().find_map(|(what, since)| Some((what, since.filter(|s| counts(s))?)))?;
+        let passed = now.since(*since);
+        Some(format!("session {session} expires {passed:?} after {what}; its timeout is {timeout:?}"))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::peer::{ClientRequest, Connected, Request};
-    use crate::types::{Epoch, Password};
-
-    const SERVER: ServerId = ServerId::new(1);
-
-    /// A leader since 1 s, whose client has session 7 with a timeout of 2 s.
-    struct Leader {
-        leases: Leases,
-        checker: Checker,
-    }
-
-    impl Leader {
-        fn new() -> Self {
-            let leader = Self { leases: Leases::default(), checker: Checker::new([(SERVER, true)]) };
-            leader.output(1_000, &Output::Event(PeerEvent::Serving { epoch: Epoch::new(1) }));
-            let connected = Connected {
-                client: ClientId::new(3),
-                session: SessionId::from_u64(7),
-                password: Password::new([0; 16]),
-                timeout_millis: 2_000,
-                resumed: false,
-            };
-            leader.output(1_500, &Output::Connected(connected));
-            leader
-        }
-
-        fn output(&self, millis: u64, output: &Output) {
-            let now = Time::from_millis(millis);
-            self.leases.output(now, SERVER, now, output, &self.checker);
-        }
-
-        fn hears(&self, millis: u64) {
-            let request = ClientRequest { client: ClientId::new(3), tag: 1, request: Request::Ping };
-            self.leases.input(SERVER, Time::from_millis(millis), &Input::Request(request));
-        }
-
-        fn expires(&self, millis: u64) -> bool {
-            let session = SessionId::from_u64(7);
-            self.output(millis, &Output::Event(PeerEvent::SessionExpired { session }));
-            self.checker.failure().is_none()
-        }
-    }
-
-    #[test]
-    fn an_expiry_soon_after_a_sign_of_life_is_found() {
-        let leader = Leader::new();
-        leader.hears(5_000);
-        assert!(!leader.expires(6_999));
-        let leader = Leader::new();
-        leader.hears(5_000);
-        assert!(leader.expires(7_000));
-        let leader = Leader::new();
-        leader.hears(5_000);
-        assert!(!leader.expires(5_001), "it counts at once");
-    }
-
-    #[test]
-    fn an_expiry_soon_after_the_reign_began_is_found() {
-        assert!(!Leader::new().expires(2_999));
-        assert!(Leader::new().expires(3_000));
-    }
-}
+#[path = "leases_tests.rs"]
+mod tests;

@@ -3,14 +3,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::node::{Attach, Delivery};
 use crate::peer::{Answer, ReadLevel, Request, WatchRequest};
-use crate::types::{SessionId, Time, Zxid};
+use crate::types::{RequestId, SessionId, Time, Zxid};
 
 use super::Failure;
 use super::check::Checker;
 
 /// What every client may count on, judged by what reaches it: a session never goes back in zxid, even when it moves to
-/// another server; events stand before the state they lead to and in the order of the transactions; a session
-/// that has ended never comes back. (ZooKeeper's consistency guarantees: single system image.)
+/// another server; a read in order shows nothing that the same client asks for later; events stand before the state they
+/// lead to and in the order of the transactions; a session that has ended never comes back. (ZooKeeper's consistency guarantees:
+/// single system image, sequential consistency.)
 #[derive(Clone)]
 pub(super) struct SessionCheck {
     checker: Checker,
@@ -32,8 +33,18 @@ struct State {
 struct Attached {
     session: SessionId,
     last_event: Zxid,
-    /// The requests without an answer, in the order in which they were sent, and how they take their turn.
-    asked: VecDeque<(u64, Order)>,
+    /// The state that its last read in order showed.
+    last_read: Zxid,
+    /// The requests without an answer, in the order in which they were sent.
+    asked: VecDeque<Asked>,
+}
+
+/// A request that is on its way.
+struct Asked {
+    tag: u64,
+    turn: Order,
+    /// Whether it changes something and was never sent before, on no connection.
+    is_new_write: bool,
 }
 
 /// When a request is answered.
@@ -52,6 +63,8 @@ struct Known {
     client: u64,
     /// The largest state that was shown to it.
     shown: Zxid,
+    /// The largest number of the writes that were sent for it.
+    sent: Option<RequestId>,
     ended: bool,
 }
 
@@ -86,9 +99,11 @@ impl SessionCheck {
             Request::Watch(WatchRequest::Resume { .. }) => Order::Replayed,
             _ => Order::Kept,
         };
-        if let Some(attached) = self.lock().attached.get_mut(&connection) {
-            attached.asked.push_back((tag, turn));
-        }
+        let State { attached, sessions, .. } = &mut *self.lock();
+        let Some(attached) = attached.get_mut(&connection) else { return };
+        let known = sessions.get_mut(&attached.session);
+        let is_new_write = known.is_some_and(|known| known.sends(request));
+        attached.asked.push_back(Asked { tag, turn, is_new_write });
     }
 
     /// Something reaches a client.
@@ -111,6 +126,21 @@ impl SessionCheck {
     }
 }
 
+impl Known {
+    /// Sends a request for it. Says whether that is a write which was not sent before.
+    fn sends(&mut self, request: &Request) -> bool {
+        match request {
+            Request::Write { number: Some(number), .. } => {
+                let is_new = self.sent.is_none_or(|sent| sent < number.id);
+                self.sent = self.sent.max(Some(number.id));
+                is_new
+            }
+            Request::Write { number: None, .. } => true,
+            _ => false,
+        }
+    }
+}
+
 impl State {
     fn judge(
         &mut self,
@@ -129,18 +159,32 @@ impl State {
                 if known.ended {
                     return Err(("SessionEnds", format!("session {session} has ended and is back")));
                 }
-                self.attached
-                    .insert(connection, Attached { session, last_event: Zxid::ZERO, asked: VecDeque::new() });
+                let (last_event, last_read) = (Zxid::ZERO, Zxid::ZERO);
+                let attached = Attached { session, last_event, last_read, asked: VecDeque::new() };
+                self.attached.insert(connection, attached);
             }
             Delivery::Reply(reply) => {
                 let Some(attached) = self.attached.get_mut(&connection) else {
                     return Err(("ConnectedFirst", format!("{reply:?} comes before the session")));
                 };
-                let place = attached.asked.iter().position(|(tag, _)| *tag == reply.tag);
-                let due = attached.asked.iter().find(|(_, turn)| *turn != Order::Free).map(|(tag, _)| *tag);
+                let place = attached.asked.iter().position(|asked| asked.tag == reply.tag);
+                let due =
+                    attached.asked.iter().find(|asked| asked.turn != Order::Free).map(|asked| asked.tag);
                 let answered = place.and_then(|place| attached.asked.remove(place));
-                if answered.is_none_or(|(tag, turn)| turn != Order::Free && due != Some(tag)) {
+                let Some(asked) =
+                    answered.filter(|asked| asked.turn == Order::Free || due == Some(asked.tag))
+                else {
                     return Err(("ClientOrder", format!("#{} is answered, {due:?} is due", reply.tag)));
+                };
+                match &reply.result {
+                    Ok(Answer::Written(_)) if asked.is_new_write && reply.zxid <= attached.last_read => {
+                        let (tag, zxid, shown) = (reply.tag, reply.zxid, attached.last_read);
+                        let what =
+                            format!("#{tag} was executed at {zxid}, and a read before it showed {shown}");
+                        return Err(("ReadBeforeWrite", what));
+                    }
+                    Ok(Answer::Found(_)) if asked.turn == Order::Kept => attached.last_read = reply.zxid,
+                    _ => {}
                 }
                 let Some(known) = self.sessions.get_mut(&attached.session) else { return Ok(()) };
                 // The answer to a write that was sent again is as old as the write.
@@ -157,7 +201,8 @@ impl State {
                 };
                 // A watch that is taken up again tells first what it missed, which may be older than what other watches told;
                 // one that was left again does not know when it was.
-                if event.zxid == Zxid::ZERO || attached.asked.iter().any(|(_, turn)| *turn == Order::Replayed)
+                if event.zxid == Zxid::ZERO
+                    || attached.asked.iter().any(|asked| asked.turn == Order::Replayed)
                 {
                     return Ok(());
                 }

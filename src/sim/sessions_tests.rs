@@ -1,7 +1,7 @@
 use crate::peer::{CloseReason, Connected, Reply};
 use crate::types::{
-    ClientId, Epoch, ErrorCode, Found, Password, Read, ServerId, WatchEvent, WatchEventKind, WatchMode,
-    Written,
+    ClientId, Epoch, ErrorCode, Expected, Found, NumberedRequest, Password, Read, ServerId, WatchEvent,
+    WatchEventKind, WatchMode, Write, Written,
 };
 
 use super::*;
@@ -82,6 +82,14 @@ fn read(level: ReadLevel) -> Request {
     Request::Read { read: Read::Get { path: "/a".into() }, level, watch: false }
 }
 
+fn write(id: u64) -> Request {
+    let id = RequestId::new(id);
+    Request::Write {
+        write: Write::Delete { path: "/a".into(), expected: Expected::Any },
+        number: Some(NumberedRequest { id, answered_below: id }),
+    }
+}
+
 fn resume() -> Request {
     let (path, mode) = ("/a".into(), WatchMode::Persistent);
     Request::Watch(WatchRequest::Resume { path, mode, since: at(1) })
@@ -156,6 +164,48 @@ fn the_answer_to_a_write_or_a_refusal_may_be_of_an_older_state() {
         script.reads(3, 4);
         script.expect_violation("SingleImage");
     }
+}
+
+#[test]
+fn a_read_that_shows_what_its_client_asked_for_later_is_found() {
+    for level in [ReadLevel::Session, ReadLevel::Linearizable] {
+        for (executed, sound) in [(5, false), (6, true)] {
+            let script = Script::new();
+            script.asks(1, &read(level));
+            script.asks(2, &write(1));
+            script.gets(&reply(1, 5, found()));
+            script.gets(&reply(2, executed, Ok(Answer::Written(Written::Deleted))));
+            if sound {
+                script.expect_sound();
+            } else {
+                script.expect_violation("ReadBeforeWrite");
+            }
+        }
+    }
+    // A local read takes no turn.
+    let script = Script::new();
+    script.asks(1, &read(ReadLevel::Local));
+    script.asks(2, &write(1));
+    script.gets(&reply(1, 5, found()));
+    script.gets(&reply(2, 5, Ok(Answer::Written(Written::Deleted))));
+    script.expect_sound();
+}
+
+#[test]
+fn a_read_may_show_a_write_that_is_only_sent_again_behind_it() {
+    let mut script = Script::new();
+    script.asks(1, &read(ReadLevel::Session));
+    script.asks(2, &write(1));
+    script.moves(0);
+    script.gets(&connected(1));
+    script.asks(3, &read(ReadLevel::Session));
+    script.asks(4, &write(1));
+    script.asks(5, &write(2));
+    script.gets(&reply(3, 5, found()));
+    script.gets(&reply(4, 4, Ok(Answer::Written(Written::Deleted))));
+    script.expect_sound();
+    script.gets(&reply(5, 5, Ok(Answer::Written(Written::Deleted))));
+    script.expect_violation("ReadBeforeWrite");
 }
 
 #[test]

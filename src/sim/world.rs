@@ -157,7 +157,7 @@ impl World {
                 seed,
                 oracle: Oracle::new(&config.limits, coverage.clone()),
                 coverage,
-                leases: Leases::default(),
+                leases: Leases::new(config.timing.tick),
                 registers: Registers::default(),
                 sessions: SessionCheck::new(checker.clone()),
                 config,

@@ -419,3 +419,19 @@ fn a_server_that_goes_back_is_found() {
     script.reports(B, Role::Following, 1, Zxid::ZERO, 0);
     script.expect_violation("AppliedMonotonic");
 }
+
+#[test]
+fn a_learner_that_serves_before_its_leader_is_established_is_found() {
+    for established in [false, true] {
+        let script = committed();
+        if established {
+            script.reports(A, Role::Leading, 2, zxid(1, 1), 7);
+        }
+        script.reports(B, Role::Following, 2, zxid(1, 1), 7);
+        if established {
+            script.expect_sound();
+        } else {
+            script.expect_violation("ServesAfterLeader");
+        }
+    }
+}

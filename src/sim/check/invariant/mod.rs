@@ -20,6 +20,7 @@ mod promise_once;
 mod proposal_consistent;
 mod recovery_honest;
 mod replica_equality;
+mod serves_after_leader;
 mod vote_honesty;
 
 use crate::types::ServerId;
@@ -62,6 +63,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(committed_durability::CommittedDurability::default()),
         Box::new(leadership::Leadership::default()),
         Box::new(leader_completeness::LeaderCompleteness),
+        Box::new(serves_after_leader::ServesAfterLeader),
         Box::new(applied_monotonic::AppliedMonotonic::default()),
         Box::new(replica_equality::ReplicaEquality::default()),
         Box::new(vote_honesty::VoteHonesty),
