@@ -169,6 +169,16 @@ impl Core {
         }
     }
 
+    /// Delivers what can be up to there; whether all of that is delivered.
+    pub(super) fn deliver_up_to(&mut self, last: Zxid) -> bool {
+        while self.history.delivered() < last
+            && let Some(entry) = self.history.deliver()
+        {
+            self.outputs.push_back(Output::Deliver { zxid: entry.zxid, payload: entry.payload });
+        }
+        self.history.delivered() >= last
+    }
+
     /// The messages that carry these payloads, none much larger than the limit.
     pub(super) fn in_pieces(&self, payloads: Vec<Bytes>) -> Vec<Vec<Bytes>> {
         let mut pieces: Vec<Vec<Bytes>> = Vec::new();

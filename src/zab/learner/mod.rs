@@ -223,16 +223,14 @@ impl Learner {
             let message = link.number(Body::Ack { zxid: self.acked });
             core.send(self.leader, message);
         }
-        if self.up_to_date.is_some() || !self.answers.is_empty() {
-            core.deliver();
-        }
-        let delivered = core.history.delivered();
-        if self.up_to_date.take_if(|committed| *committed <= delivered).is_some() {
+        if self.up_to_date.take_if(|committed| core.deliver_up_to(*committed)).is_some() {
             self.synced = true;
             self.attempts = 0;
             core.outputs.push_back(Output::Synced { epoch: self.epoch });
         }
-        while let Some((_, payload)) = self.answers.pop_front_if(|(barrier, _)| *barrier <= delivered) {
+        // Each where the leader gave it: behind what was committed by then, and before what was committed later.
+        while let Some((_, payload)) = self.answers.pop_front_if(|(barrier, _)| core.deliver_up_to(*barrier))
+        {
             core.outputs.push_back(Output::Answered { payload });
         }
         if !self.forwards.is_empty() {

@@ -101,6 +101,26 @@ fn requests_arrive_in_order_and_answers_behind_what_was_committed_before() {
 }
 
 #[test]
+fn an_answer_stands_before_what_is_committed_later_even_if_one_sync_makes_both_durable() {
+    let mut net = Net::new(3, 0, 4);
+    net.form(1, &[2, 3]);
+    let before = net.propose(1, 1)[0];
+    net.until("S2 writes it", |net| !net.server(2).writes.is_empty());
+    // What follows waits behind it.
+    let late = net.now + Duration::from_millis(300);
+    net.server(2).writes.iter_mut().for_each(|write| write.0 = late);
+    net.until("it is committed", |net| net.zab(1).committed() == before);
+    net.zab(1).answer(sid(2), Bytes::from_static(b"denied"));
+    net.drain(1);
+    let after = net.propose(1, 5);
+    net.until("S2 knows that they are committed", |net| net.zab(2).committed() == after[4]);
+    assert!(net.zab(2).delivered() < before);
+    net.sync_all(2);
+    assert_eq!(net.zab(2).delivered(), after[4]);
+    assert_eq!(net.server(2).answered, [(before, Bytes::from_static(b"denied"))]);
+}
+
+#[test]
 fn a_confirmation_needs_a_quorum_that_answers_after_it_was_asked_for() {
     let mut net = Net::new(5, 0, 5);
     net.form(1, &[2, 3, 4, 5]);

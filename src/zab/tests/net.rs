@@ -388,6 +388,17 @@ impl Net {
         self.drain(number);
     }
 
+    /// One sync makes all durable that waits for the server's disk.
+    pub(super) fn sync_all(&mut self, number: u64) {
+        let now = self.now;
+        let server = self.server(number);
+        let writes = std::mem::take(&mut server.writes);
+        let last = writes.back().expect("something waits").1;
+        writes.into_iter().for_each(|(.., op)| server.disk.apply(op));
+        self.zab(number).handle_persisted(now, last);
+        self.drain(number);
+    }
+
     fn answer(&mut self, number: u64, answer: Answer) {
         let now = self.now;
         let server = self.servers.get_mut(&sid(number)).unwrap();

@@ -390,14 +390,6 @@ fn what_becomes_durable_together_with_the_epoch_is_acknowledged_too() {
     net.until("a proposal waits", |net| net.zab(2).tip() == last);
     assert!(waits(&mut net, |op| matches!(op, LogOp::CurrentEpoch(_))));
 
-    let now = net.now;
-    let server = net.server(2);
-    let (mut ticket, writes) = (None, std::mem::take(&mut server.writes));
-    for (_, step, op) in writes {
-        server.disk.apply(op);
-        ticket = Some(step);
-    }
-    net.zab(2).handle_persisted(now, ticket.unwrap());
-    net.drain(2);
+    net.sync_all(2);
     assert!(net.bodies(2, 1).iter().any(|body| matches!(body, Body::Ack { zxid } if *zxid == last)));
 }
